@@ -1,0 +1,1 @@
+"""`carbon …`: one module per command, for hands and for scripts."""

@@ -1,0 +1,42 @@
+"""What a piece of content is: desired state inside a running component."""
+
+import dataclasses
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from carbon_platform.cluster.reach import Reach
+
+
+@dataclasses.dataclass(frozen=True)
+class ContentChange:
+    """One difference between desired and live content."""
+
+    object: str
+    """What it is about, e.g. `topic prices.raw`."""
+    change: str
+    """What apply would do, e.g. `create with 6 partitions` or `retention.ms: 604800000 → 86400000`."""
+    destroys_data: bool = False
+    """True if applying it would lose data; such a change is refused without a person's word."""
+
+
+class Content(BaseModel):
+    """Content of a defs.yaml: its fields are what a person declares.
+
+    A subclass lives in `content/<module>.py`, is named in that module's `CONTENT` as
+    `{"<name>": TheClass}`, and is written `type: <module>.<name>` under `content:` in a defs.yaml.
+    Client libraries are imported inside the methods.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    summary: ClassVar[str] = ""
+
+    type: str
+
+    async def plan(self, reach: Reach) -> list[ContentChange]:
+        """What differs between declared and live; reads only. Empty when nothing is to do."""
+        raise NotImplementedError(f"{self.type} does not say how it is planned")
+
+    async def apply(self, reach: Reach) -> None:
+        """Make live what is declared; idempotent; never deletes what it does not know."""
+        raise NotImplementedError(f"{self.type} does not say how it is applied")

@@ -1,0 +1,1 @@
+"""The platform: a folder per component with its defs.yaml."""

@@ -1,0 +1,64 @@
+"""The one family of foreseeable failures. Each is told to a person as what failed, why, and what to do."""
+
+from collections.abc import Sequence
+
+
+class CarbonError(Exception):
+    """A foreseeable failure.
+
+    `summary` names the object and what failed; `cause` says why in one sentence;
+    `fix` says what would help. `evidence` is raw material (an event, last log lines), shown below.
+    Exit code of the command line for it: `exit_code`.
+    """
+
+    exit_code = 1
+
+    def __init__(self, summary: str, cause: str = "", fix: str = "", evidence: Sequence[str] = ()) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        self.cause = cause
+        self.fix = fix
+        self.evidence = tuple(evidence)
+
+    def __str__(self) -> str:
+        lines = [self.summary]
+        if self.cause:
+            lines.append(f"cause: {self.cause}")
+        if self.fix:
+            lines.append(f"fix: {self.fix}")
+        lines.extend(f"  | {line}" for line in self.evidence)
+        return "\n".join(lines)
+
+
+class ConfigurationError(CarbonError):
+    """What a person wrote is wrong: a file, a setting, an argument."""
+
+    exit_code = 2
+
+
+class Unreachable(CarbonError):
+    """The API server, or something behind it, does not answer."""
+
+
+class PermissionDenied(CarbonError):
+    """The API server refused: the summary names the verb and the resource."""
+
+
+class Conflict(CarbonError):
+    """Another writer holds the lease, or the object changed under us."""
+
+
+class DataAtRisk(CarbonError):
+    """The plan would touch data; the fix is the exact confirmation to give."""
+
+
+class NotReady(CarbonError):
+    """What was applied did not become ready: with the cause, before or at the deadline."""
+
+
+class CheckFailed(CarbonError):
+    """A functional check found that the component does not work."""
+
+
+class Blocked(CarbonError):
+    """A need, an image or a program is missing; nothing was changed."""

@@ -1,0 +1,1 @@
+"""One release: render, plan, guard, apply, wait, recover."""

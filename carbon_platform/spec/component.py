@@ -1,0 +1,150 @@
+"""The attributes of a component in its defs.yaml, as a person writes them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from carbon_platform.settings import Profile
+from carbon_platform.spec.fields import Cron, Duration
+
+Group = Literal["data", "streaming", "catalog", "ml", "operations", "edge"]
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors: a typo must never be a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChartRef(Strict):
+    """Where a chart is: a folder of ours, a chart repository, or an OCI registry."""
+
+    path: str | None = Field(None, description="A chart folder, looked for from the defs.yaml's folder upwards.")
+    repo: str | None = Field(None, description="URL of a chart repository; with `name` and `version`.")
+    name: str | None = None
+    oci: str | None = Field(None, description="oci://… reference; with `version`.")
+    version: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "ChartRef":
+        forms = {
+            "path": self.path is not None and not (self.repo or self.name or self.oci or self.version),
+            "repo": self.repo is not None and bool(self.name and self.version) and not (self.path or self.oci),
+            "oci": self.oci is not None and bool(self.version) and not (self.path or self.repo or self.name),
+        }
+        if sum(forms.values()) != 1:
+            raise ValueError("give either {path}, or {repo, name, version}, or {oci, version}")
+        return self
+
+
+class SecretSource(Strict):
+    """A value that another Secret holds."""
+
+    secret: str
+    key: str
+    namespace: str | None = None
+
+
+class SecretKey(Strict):
+    """Where the value of one key of a Secret comes from, the first time. It is never changed afterwards."""
+
+    generate: int | None = Field(None, ge=8, le=256, description="So many random letters and digits.")
+    literal: str | None = Field(None, description="For what is no secret but belongs beside one, such as a user name.")
+    value_from: SecretSource | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "SecretKey":
+        if sum(v is not None for v in (self.generate, self.literal, self.value_from)) != 1:
+            raise ValueError("give one of generate, literal, value_from")
+        return self
+
+
+class SecretSpec(Strict):
+    """A Secret that must exist before the release is applied. Keys that are missing are added; none is changed."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    namespace: str | None = None
+    keys: dict[str, SecretKey] = Field(min_length=1)
+
+
+class EndpointSpec(Strict):
+    """A Service port that people and checks use."""
+
+    name: str
+    service: str
+    port: int = Field(ge=1, le=65535)
+    namespace: str | None = None
+    host: str | None = Field(None, description="Public host name, where there is one.")
+    scheme: Literal["http", "https", "tcp"] = "tcp"
+
+
+class HealSpec(Strict):
+    """How often Carbon may try by itself to heal the component."""
+
+    budget: int = Field(3, ge=0, description="Attempts per window; 0 leaves healing to people.")
+    window: Duration = 3600.0
+
+
+class VerifySpec(Strict):
+    """When the functional checks run without being asked."""
+
+    cron: Cron | None = None
+
+
+class Overlay(Strict):
+    """What a profile says differently."""
+
+    chart: ChartRef | None = None
+    values: dict[str, Any] = Field(default_factory=dict)
+    needs: list[str] | None = Field(None, description="Replaces `needs` in this profile.")
+
+
+class AssetAttributes(Strict):
+    """What every asset of the platform says of itself."""
+
+    title: str
+    description: str = ""
+    group: Group
+    owners: list[str] = Field(default_factory=list)
+    kinds: list[str] = Field(default_factory=list, description="Up to two words shown as badges in the lineage.")
+    critical: bool = Field(False, description="Counts among the critical services.")
+    namespace: str = Field(pattern=_DNS_LABEL)
+    needs: list[str] = Field(default_factory=list)
+    secrets: list[SecretSpec] = Field(default_factory=list)
+    endpoints: list[EndpointSpec] = Field(default_factory=list)
+    checks: list[dict[str, Any]] = Field(default_factory=list)
+    verify: VerifySpec = Field(default_factory=VerifySpec)
+    heal: HealSpec = Field(default_factory=HealSpec)
+    deadline: Duration | None = Field(None, description="For becoming ready; the setting by default.")
+
+
+class ReleaseAttributes(AssetAttributes):
+    """A Helm release: `type: carbon_platform.components.HelmRelease`."""
+
+    release: str | None = Field(None, pattern=_DNS_LABEL, max_length=53, description="Release name; the folder's.")
+    namespaces: list[str] = Field(default_factory=list, description="Further namespaces its objects live in.")
+    chart: ChartRef
+    values: dict[str, Any] = Field(default_factory=dict)
+    profiles: dict[Profile, Overlay] = Field(default_factory=dict)
+    stateful: bool = Field(False, description="It keeps data: backup gate and data guards apply.")
+
+
+class ContentAttributes(AssetAttributes):
+    """Content of a running component: `type: carbon_platform.components.Content`."""
+
+    content: dict[str, Any]
+
+
+ATTRIBUTES: dict[str, type[AssetAttributes]] = {
+    "carbon_platform.components.HelmRelease": ReleaseAttributes,
+    "carbon_platform.components.Content": ContentAttributes,
+}
+"""What may stand after `type:`, and the attributes it then takes."""
+
+
+class DefsFile(Strict):
+    """A whole defs.yaml."""
+
+    type: str
+    attributes: dict[str, Any]

@@ -1,0 +1,91 @@
+"""The small languages of a defs.yaml: durations, schedules, and `{{ … }}` references."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import durationpy
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
+
+_REFERENCE = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise ValueError("write a duration such as 30s, 5m or 1h30m")  # noqa: TRY004 - pydantic collects ValueError
+    try:
+        seconds = float(durationpy.from_str(value).total_seconds())
+    except (durationpy.DurationError, ValueError, KeyError, OverflowError) as error:
+        raise ValueError(f"{value!r} is no duration; write one such as 30s, 5m or 1h30m") from error
+    if seconds <= 0:
+        raise ValueError(f"{value!r} is no positive duration; write one such as 30s, 5m or 1h30m")
+    return seconds
+
+
+def _cron(value: str) -> str:
+    import datetime
+
+    if len(value.split()) != 5:
+        raise ValueError(f"{value!r} is no schedule; write five cron fields, such as '*/15 * * * *'")
+    try:
+        CronSim(value, datetime.datetime.now(datetime.UTC))
+    except CronSimError as error:
+        raise ValueError(f"{value!r} is no schedule ({error}); write cron fields, such as '*/15 * * * *'") from error
+    return value
+
+
+Duration = Annotated[
+    float,
+    PlainValidator(_seconds),
+    PlainSerializer(lambda s: f"{s:g}s"),
+    WithJsonSchema({"type": "string", "pattern": r"^([0-9.]+(h|m|s|ms))+$", "examples": ["30s", "5m", "1h30m"]}),
+]
+"""Seconds, written the way Go and Helm write them."""
+
+Cron = Annotated[str, AfterValidator(_cron)]
+"""A schedule in five cron fields."""
+
+
+class UnknownReference(ValueError):
+    """A `{{ name }}` that names nothing."""
+
+
+def substitute(value: Any, names: Mapping[str, Any]) -> Any:
+    """Replace `{{ a.b }}` by what `names` holds under that dotted path, everywhere inside `value`.
+
+    A string that is one reference and nothing else becomes the referenced value with its type; inside a
+    longer string it becomes text. Raises UnknownReference with what is allowed.
+    """
+    if isinstance(value, str):
+        whole = _REFERENCE.fullmatch(value.strip())
+        if whole:
+            return _lookup(whole.group(1), names)
+        return _REFERENCE.sub(lambda m: str(_lookup(m.group(1), names)), value)
+    if isinstance(value, Mapping):
+        return {k: substitute(v, names) for k, v in value.items()}
+    if isinstance(value, list):
+        return [substitute(v, names) for v in value]
+    return value
+
+
+def _lookup(path: str, names: Mapping[str, Any]) -> Any:
+    found: Any = names
+    for part in path.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            raise UnknownReference(f"{{{{ {path} }}}} names nothing; there are: {', '.join(sorted(names))}")
+        found = found[part]
+    return found
+
+
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """`overlay` over `base` as Helm merges values: mappings by key, anything else replaced, null removes."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
