@@ -1,1 +1,1 @@
-"""What lives inside a component (topics, tables, workflows): one module per product, planned and applied like a release."""
+"""What lives inside a component (topics, tables, workflows): one module per product, planned, then applied."""

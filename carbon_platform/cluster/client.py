@@ -1,0 +1,277 @@
+"""The client: plain objects over HTTP, with every failure a named error, and patience while the API server is away."""
+
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal
+
+import httpx2
+import tenacity
+from lightkube.config.client_adapter import user_auth, verify_cluster
+from lightkube.config.kubeconfig import KubeConfig, SingleConfig
+from lightkube.core.exceptions import ConfigError
+
+from carbon_platform.cluster.errors import error_for
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import BUILT_IN, ObjectName, Resource
+from carbon_platform.cluster.target import Target
+from carbon_platform.errors import CarbonError, ConfigurationError, Unreachable
+
+FIELD_MANAGER = "carbon"
+_CONNECTIONS = 32
+
+
+class MissingKind(CarbonError):
+    """The API server has no such kind: its CRD is not installed."""
+
+
+class Api:
+    """The API server of one cluster.
+
+    Every call raises PermissionDenied, Conflict, Rejected or Unreachable. A call that finds the server away is
+    tried again for `patience` seconds before Unreachable is raised; reads and server-side applies only, so that
+    nothing is done twice.
+    """
+
+    def __init__(self, target: Target, patience: float) -> None:
+        self.target = target
+        self.patience = patience
+        self.config = _configuration(target)
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=_CONNECTIONS)
+        self._http = httpx2.AsyncClient(
+            base_url=self.server,
+            auth=user_auth(self.config.user),
+            timeout=httpx2.Timeout(30, connect=5),
+            transport=httpx2.AsyncHTTPTransport(verify=self.ssl_context(), limits=limits),
+        )
+        self._kinds: dict[tuple[str, str], Resource] = dict(BUILT_IN)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> "Api":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """The TLS settings of the context, for connections that are not plain requests."""
+        user = self.config.user
+        if user is None:
+            raise ConfigurationError(f"context {self.target} has no user", "its kubeconfig names none")
+        return verify_cluster(self.config.cluster, user, self.config.abs_file)
+
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+        return str(self.config.cluster.server)
+
+    async def authorization(self) -> str | None:
+        """The Authorization header this context uses, for connections that are not plain requests."""
+        request = self._http.build_request("GET", "/version")
+        auth = self._http.auth
+        if auth is None:
+            return None
+        flow = auth.async_auth_flow(request)
+        with contextlib.suppress(StopAsyncIteration):
+            request = await anext(flow)
+        await flow.aclose()
+        return request.headers.get("Authorization")
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str = "",
+        params: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+        patience: float | None = None,
+    ) -> Any:
+        """One call; the decoded JSON answer (text when it is none)."""
+        what = what or f"{method} {path}"
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": content_type} if content else {}
+
+        async def once() -> httpx2.Response:
+            try:
+                response = await self._http.request(method, path, params=params, content=content, headers=headers)
+            except httpx2.TransportError as error:
+                raise self._unreachable(what, error) from error
+            if response.is_error:
+                raise error_for(response.status_code, _status(response), what)
+            return response
+
+        safe = method == "GET" or "apply-patch" in content_type
+        limit = self.patience if patience is None else patience
+        async for attempt in tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(Unreachable),
+            wait=tenacity.wait_exponential_jitter(initial=0.1, max=2),
+            stop=tenacity.stop_after_delay(limit if safe else 0),
+            reraise=True,
+        ):
+            with attempt:
+                response = await once()
+        return response.json() if "json" in response.headers.get("content-type", "") else response.text
+
+    def _unreachable(self, what: str, error: Exception) -> Unreachable:
+        fix = "run 'carbon cluster up'" if self.target.local else "see whether it runs and the network reaches it"
+        reason = str(error) or type(error).__name__
+        return Unreachable(f"the API server of {self.target} can't be reached", f"{what}: {reason}", fix)
+
+    async def resource(self, api_version: str, kind: str) -> Resource:
+        """Where a kind lives. Raises MissingKind when the API server does not have it."""
+        key = (api_version, kind)
+        if key not in self._kinds:
+            path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+            try:
+                answer = await self.request("GET", path, what=f"discover {api_version}")
+            except CarbonError as error:
+                if getattr(error, "code", None) != 404:
+                    raise
+                answer = {"resources": []}
+            for found in answer["resources"]:
+                if "/" not in found["name"]:
+                    resource = Resource(api_version, found["kind"], found["name"], found["namespaced"])
+                    self._kinds[(api_version, found["kind"])] = resource
+        if key not in self._kinds:
+            raise MissingKind(
+                f"the cluster has no kind {kind} of {api_version}",
+                "its CRD is not installed",
+                "deploy the component that brings it",
+            )
+        return self._kinds[key]
+
+    async def get(self, name: ObjectName) -> Object | None:
+        """A live object, or None."""
+        resource = await self.resource(name.api_version, name.kind)
+        try:
+            found: Object = await self.request("GET", resource.path(name.namespace, name.name), what=f"get {name}")
+        except CarbonError as error:
+            if getattr(error, "code", None) == 404:
+                return None
+            raise
+        return found
+
+    async def list(
+        self, api_version: str, kind: str, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> list[Object]:
+        """Live objects of a kind, in one namespace or in all."""
+        return (await self.list_page(api_version, kind, namespace, labels, fields))["items"]  # type: ignore[no-any-return]
+
+    async def list_page(
+        self, api_version: str, kind: str, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> dict[str, Any]:
+        """The whole List object: its items (with apiVersion and kind set) and its resourceVersion."""
+        resource = await self.resource(api_version, kind)
+        params = {k: v for k, v in (("labelSelector", labels), ("fieldSelector", fields)) if v}
+        where = f" in {namespace}" if namespace else ""
+        answer = await self.request("GET", resource.path(namespace), what=f"list {kind}s{where}", params=params)
+        for item in answer["items"]:
+            item.setdefault("apiVersion", api_version)
+            item.setdefault("kind", kind)
+        return answer  # type: ignore[no-any-return]
+
+    async def apply(
+        self, obj: Object, *, manager: str = FIELD_MANAGER, dry_run: bool = False, force: bool = True
+    ) -> Object:
+        """Server-side apply; what the object is (or, for a dry run, would be) afterwards."""
+        name = ObjectName.of(obj)
+        resource = await self.resource(name.api_version, name.kind)
+        params = {"fieldManager": manager, "force": str(force).lower()} | ({"dryRun": "All"} if dry_run else {})
+        applied: Object = await self.request(
+            "PATCH",
+            resource.path(name.namespace, name.name),
+            what=f"apply {name}",
+            params=params,
+            body=obj,
+            content_type="application/apply-patch+yaml",
+        )
+        return applied
+
+    async def create(self, obj: Object) -> Object:
+        """Create. Raises Conflict when it exists."""
+        name = ObjectName.of(obj)
+        resource = await self.resource(name.api_version, name.kind)
+        created: Object = await self.request("POST", resource.path(name.namespace), what=f"create {name}", body=obj)
+        return created
+
+    async def replace(self, obj: Object) -> Object:
+        """Replace; with a resourceVersion in the object, only if it did not change. Raises Conflict otherwise."""
+        name = ObjectName.of(obj)
+        resource = await self.resource(name.api_version, name.kind)
+        path = resource.path(name.namespace, name.name)
+        replaced: Object = await self.request("PUT", path, what=f"update {name}", body=obj)
+        return replaced
+
+    async def patch(self, name: ObjectName, patch: object, *, manager: str = FIELD_MANAGER) -> Object:
+        """Merge patch (RFC 7396)."""
+        resource = await self.resource(name.api_version, name.kind)
+        patched: Object = await self.request(
+            "PATCH",
+            resource.path(name.namespace, name.name),
+            what=f"patch {name}",
+            params={"fieldManager": manager},
+            body=patch,
+            content_type="application/merge-patch+json",
+        )
+        return patched
+
+    async def delete(
+        self, name: ObjectName, propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
+    ) -> None:
+        """Delete; nothing when it is gone already."""
+        resource = await self.resource(name.api_version, name.kind)
+        path = resource.path(name.namespace, name.name)
+        try:
+            await self.request("DELETE", path, what=f"delete {name}", params={"propagationPolicy": propagation})
+        except CarbonError as error:
+            if getattr(error, "code", None) != 404:
+                raise
+
+    async def logs(self, namespace: str, pod: str, container: str, *, previous: bool = False, lines: int = 10) -> str:
+        """The last log lines of a container; empty when there are none (any more)."""
+        params = {"container": container, "tailLines": str(lines)} | ({"previous": "true"} if previous else {})
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        try:
+            return str(await self.request("GET", path, what=f"read logs of pod {pod}", params=params, patience=5))
+        except CarbonError:
+            return ""
+
+    async def stream(self, path: str, params: Mapping[str, str], seconds: float) -> AsyncIterator[dict[str, Any]]:
+        """The JSON lines of a watch that the server ends after `seconds`. Raises Unreachable or Expired."""
+        timeout = httpx2.Timeout(30, read=seconds + 30)
+        try:
+            async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise error_for(response.status_code, _status(response), f"watch {path}")
+                async for line in response.aiter_lines():
+                    yield json.loads(line)
+        except httpx2.TransportError as error:
+            raise self._unreachable(f"watch {path}", error) from error
+
+
+def _configuration(target: Target) -> SingleConfig:
+    try:
+        if target.kubeconfig is None:
+            config = KubeConfig.from_service_account().get()
+        else:
+            config = KubeConfig.from_file(target.kubeconfig).get(target.context)
+    except ConfigError as error:
+        raise ConfigurationError(f"no way to reach {target}", str(error), "name a context that exists") from error
+    if config is None:
+        raise ConfigurationError(f"context {target.context!r} is empty", f"{target.kubeconfig} says nothing of it")
+    return config
+
+
+def _status(response: httpx2.Response) -> dict[str, Any]:
+    try:
+        found = response.json()
+    except ValueError:
+        return {"message": response.text[:500]}
+    return found if isinstance(found, dict) else {"message": str(found)}

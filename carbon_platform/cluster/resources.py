@@ -1,0 +1,89 @@
+"""From apiVersion and kind to the path of the API; and the names of objects."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+_CORE = "Pod Service ConfigMap Secret ServiceAccount PersistentVolumeClaim Event LimitRange ResourceQuota Endpoints"
+_NAMESPACED = {
+    "v1": _CORE,
+    "apps/v1": "Deployment StatefulSet DaemonSet ReplicaSet ControllerRevision",
+    "batch/v1": "Job CronJob",
+    "policy/v1": "PodDisruptionBudget",
+    "networking.k8s.io/v1": "NetworkPolicy Ingress",
+    "rbac.authorization.k8s.io/v1": "Role RoleBinding",
+    "coordination.k8s.io/v1": "Lease",
+    "autoscaling/v2": "HorizontalPodAutoscaler",
+    "discovery.k8s.io/v1": "EndpointSlice",
+}
+_CLUSTERED = {
+    "v1": "Namespace Node PersistentVolume",
+    "rbac.authorization.k8s.io/v1": "ClusterRole ClusterRoleBinding",
+    "storage.k8s.io/v1": "StorageClass",
+    "apiextensions.k8s.io/v1": "CustomResourceDefinition",
+    "apiregistration.k8s.io/v1": "APIService",
+    "scheduling.k8s.io/v1": "PriorityClass",
+    "admissionregistration.k8s.io/v1": "ValidatingWebhookConfiguration MutatingWebhookConfiguration",
+    "authorization.k8s.io/v1": "SelfSubjectAccessReview",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Resource:
+    """Where the objects of a kind live in the API."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+    @property
+    def group(self) -> str:
+        """API group; empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """URL path of the collection, or of one object."""
+        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+
+def _plural(kind: str) -> str:
+    lower = kind.lower()
+    if lower == "endpoints":
+        return lower
+    if lower.endswith(("s", "ss")):
+        return lower + "es"
+    if lower.endswith("y"):
+        return lower[:-1] + "ies"
+    return lower + "s"
+
+
+BUILT_IN: Mapping[tuple[str, str], Resource] = {
+    (api_version, kind): Resource(api_version, kind, _plural(kind), namespaced)
+    for table, namespaced in ((_NAMESPACED, True), (_CLUSTERED, False))
+    for api_version, kinds in table.items()
+    for kind in kinds.split()
+}
+"""The kinds of Kubernetes itself that nearly every release uses: known without asking the API server."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class ObjectName:
+    """Which object: enough to find it again and to tell a person."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    """Empty for cluster-scoped objects."""
+    name: str
+
+    @classmethod
+    def of(cls, obj: Mapping[str, Any]) -> "ObjectName":
+        """The name of an object as the API writes it."""
+        metadata = obj["metadata"]
+        return cls(obj["apiVersion"], obj["kind"], metadata.get("namespace", ""), metadata["name"])
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"

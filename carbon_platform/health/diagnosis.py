@@ -1,0 +1,158 @@
+"""Why is a workload not ready? Rules over its pods and their events; each ends in a cause or in patience. Pure.
+
+A rule answers only when waiting on is pointless; what may pass by itself (a first image pull that timed out, a
+pod waiting for its volume to be made) is left to the deadline.
+"""
+
+import datetime
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.health.cause import Cause, Kind
+from carbon_platform.health.status import WORKLOADS, condition, status
+
+_CRASHES = 2
+"""Restarts of a container after which its crash is no accident of starting in the wrong order."""
+_UNSCHEDULABLE_SECONDS = 8
+"""The scheduler tries again at once when a node or volume appears; this long is no race any more."""
+_EVENT_SECONDS = 12
+"""Mounts and sandboxes are tried again every few seconds; after this long the reason stands."""
+_PULL_HOPELESS = re.compile(
+    r"not found|does not exist|no such (host|image)|manifest unknown|unauthorized|authorization failed|denied|forbidden"
+    r"|invalid reference|InvalidImageName|connection refused|failed to resolve|Never pulled|not present with pull policy",
+    re.IGNORECASE,
+)
+_STORAGE = re.compile(r"unbound|persistentvolumeclaim|storageclass|volume", re.IGNORECASE)
+
+
+def diagnose(obj: Object, pods: Iterable[Object], events: Iterable[Object], now: datetime.datetime) -> Cause | None:
+    """The cause for which `obj` can't become ready, or None while it still may. `pods` are its own."""
+    name = ObjectName.of(obj)
+    by_object: dict[str, list[Object]] = {}
+    for event in events:
+        by_object.setdefault(event.get("involvedObject", {}).get("uid", ""), []).append(event)
+    for pod in sorted(pods, key=lambda p: p["metadata"]["name"]):
+        cause = pod_cause(pod, by_object.get(pod["metadata"]["uid"], ()), now)
+        if cause:
+            return cause
+    quota = _create_refused(obj, by_object.get(obj["metadata"].get("uid", ""), ()))
+    if quota:
+        return Cause(Kind.QUOTA, name, f"its pods are refused: {quota}", "raise the quota or correct the pod", (quota,))
+    found = status(obj)
+    if found.failed:
+        kind = Kind.JOB_FAILED if obj["kind"] == "Job" else Kind.ROLLOUT
+        return Cause(kind, name, found.message, "see its pods' logs; correct the values and redeploy")
+    return None
+
+
+def _create_refused(obj: Object, events: Iterable[Object]) -> str:
+    if obj["kind"] not in WORKLOADS:
+        return ""
+    refused = condition(obj, "ReplicaFailure")
+    if refused.get("status") == "True":
+        return str(refused.get("message"))
+    return next((str(e["message"]) for e in events if e.get("reason") == "FailedCreate"), "")
+
+
+def pod_cause(pod: Object, events: Iterable[Object], now: datetime.datetime) -> Cause | None:
+    """The cause for which one pod can't run, or None while it still may."""
+    name, events = ObjectName.of(pod), list(events)
+    if pod["metadata"].get("deletionTimestamp") or pod.get("status", {}).get("phase") == "Succeeded":
+        return None
+    unscheduled = _unscheduled(pod, name, now)
+    if unscheduled:
+        return unscheduled
+    state = pod.get("status", {})
+    for container in [*(state.get("initContainerStatuses") or ()), *(state.get("containerStatuses") or ())]:
+        cause = _container_cause(name, container, events)
+        if cause:
+            return cause
+    return _event_cause(pod, name, events, now)
+
+
+def _unscheduled(pod: Object, name: ObjectName, now: datetime.datetime) -> Cause | None:
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
+        return None
+    if _age(scheduled.get("lastTransitionTime"), now) < _UNSCHEDULABLE_SECONDS:
+        return None
+    message = str(scheduled.get("message", ""))
+    if _STORAGE.search(message) and "Insufficient" not in message:
+        fix = "see the claim's storage class, its provisioner and the size it asks for"
+        return Cause(Kind.VOLUME, name, f"its volume can't be had: {message}", fix, (message,))
+    fix = "give it smaller requests, or the cluster more room"
+    return Cause(Kind.UNSCHEDULABLE, name, f"no node has room for it: {message}", fix, (message,))
+
+
+def _container_cause(name: ObjectName, container: Mapping[str, Any], events: list[Object]) -> Cause | None:
+    waiting = container.get("state", {}).get("waiting") or {}
+    reason, message = waiting.get("reason", ""), str(waiting.get("message", ""))
+    who = f"container {container['name']}"
+    if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
+        told = [str(e["message"]) for e in events if e.get("reason") in {"Failed", "InspectFailed"}]
+        story = next((t for t in [message, *told] if _PULL_HOPELESS.search(t)), "")
+        if story or reason in {"InvalidImageName", "ErrImageNeverPull"}:
+            fix = "correct the image's name and tag, or make it available on the node or in a registry it reaches"
+            why = f"image {container['image']} of {who} can't be pulled"
+            return Cause(Kind.IMAGE, name, why, fix, tuple(dict.fromkeys(t for t in (story, *told) if t))[:3])
+    if reason in {"CreateContainerConfigError", "CreateContainerError"}:
+        fix = "create what is missing (a Secret or ConfigMap), or correct its name in the values"
+        return Cause(Kind.CONFIGURATION, name, f"{who} can't be created: {message}", fix, (message,))
+    return _crash(name, container, reason)
+
+
+def _crash(name: ObjectName, container: Mapping[str, Any], waiting: str) -> Cause | None:
+    ended = (container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated")) or {}
+    if container.get("restartCount", 0) < _CRASHES or not ended or container.get("ready"):
+        return None
+    if waiting != "CrashLoopBackOff" and "terminated" not in container.get("state", {}):
+        return None
+    times, who = container["restartCount"], f"container {container['name']}"
+    if ended.get("reason") == "OOMKilled":
+        why = f"{who} was killed {times} times for using more memory than its limit"
+        return Cause(Kind.OUT_OF_MEMORY, name, why, "raise its memory limit or make it use less")
+    why = f"{who} ended with exit code {ended.get('exitCode')} and was restarted {times} times"
+    return Cause(Kind.CRASH_LOOP, name, why, "see its last log lines; correct the values or what it depends on")
+
+
+_HOPELESS_EVENTS = {
+    "FailedMount": (Kind.CONFIGURATION, "create the ConfigMap, Secret or volume it mounts, or correct its name"),
+    "FailedAttachVolume": (Kind.VOLUME, "see the volume and the node it is attached to"),
+    "FailedCreatePodSandBox": (Kind.CONFIGURATION, "see the node's network plugin and container runtime"),
+}
+
+
+def _event_cause(pod: Object, name: ObjectName, events: list[Object], now: datetime.datetime) -> Cause | None:
+    if any((c.get("state") or {}).get("running") for c in pod.get("status", {}).get("containerStatuses") or ()):
+        return None
+    for event in events:
+        found = _HOPELESS_EVENTS.get(str(event.get("reason")))
+        first = event.get("firstTimestamp") or event["metadata"].get("creationTimestamp")
+        if found and _age(first, now) >= _EVENT_SECONDS and event.get("count", 1) > 1:
+            message = str(event["message"])
+            return Cause(found[0], name, message, found[1], (message,))
+    return None
+
+
+def _age(timestamp: object, now: datetime.datetime) -> float:
+    if not isinstance(timestamp, str):
+        return 0.0
+    return (now - datetime.datetime.fromisoformat(timestamp)).total_seconds()
+
+
+def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
+    """The pods of a workload: those its selector matches (for a Deployment, of every ReplicaSet it has)."""
+    selector = obj.get("spec", {}).get("selector") or {}
+    wanted = selector.get("matchLabels") if obj["kind"] in WORKLOADS else None
+    if not wanted:
+        return []
+    namespace = obj["metadata"].get("namespace")
+    return [
+        pod
+        for pod in pods
+        if pod["metadata"].get("namespace") == namespace
+        and wanted.items() <= (pod["metadata"].get("labels") or {}).items()
+    ]

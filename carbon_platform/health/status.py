@@ -1,0 +1,152 @@
+"""Is an object as its spec wants it? The rules of kstatus (sigs.k8s.io/cli-utils), over plain objects. Pure."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from carbon_platform.cluster.reach import Object
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """Whether an object is current, and if not, what is awaited."""
+
+    ready: bool
+    message: str
+    failed: bool = False
+    """True when it can't become ready without a change."""
+
+
+_READY = Status(True, "ready")
+
+
+def condition(obj: Object, kind: str) -> Mapping[str, Any]:
+    """The condition of that type, or nothing."""
+    found: Mapping[str, Any] = next(
+        (c for c in obj.get("status", {}).get("conditions") or () if c.get("type") == kind), {}
+    )
+    return found
+
+
+def status(obj: Object) -> Status:
+    """The status of one live object."""
+    metadata, observed = obj["metadata"], obj.get("status", {}).get("observedGeneration")
+    if metadata.get("deletionTimestamp"):
+        return Status(False, "is being deleted")
+    if observed is not None and observed < metadata.get("generation", 0):
+        return Status(False, "its controller has not seen the change yet")
+    rule = _RULES.get(obj["kind"])
+    return rule(obj) if rule else _generic(obj)
+
+
+def _deployment(obj: Object) -> Status:
+    wanted, s = obj["spec"].get("replicas", 1), obj.get("status", {})
+    if "observedGeneration" not in s:
+        return Status(False, "its controller has not seen it yet")
+    if condition(obj, "Progressing").get("reason") == "ProgressDeadlineExceeded":
+        return Status(False, "rollout made no progress within its deadline", failed=True)
+    updated, total, available = s.get("updatedReplicas", 0), s.get("replicas", 0), s.get("availableReplicas", 0)
+    if updated < wanted:
+        return Status(False, f"{updated}/{wanted} pods updated")
+    if total > updated:
+        return Status(False, f"{total - updated} old pods still there")
+    if available < wanted:
+        return Status(False, f"{available}/{wanted} pods available")
+    return _READY
+
+
+def _stateful_set(obj: Object) -> Status:
+    spec, s = obj["spec"], obj.get("status", {})
+    wanted = spec.get("replicas", 1)
+    if "observedGeneration" not in s:
+        return Status(False, "its controller has not seen it yet")
+    if s.get("replicas", 0) > wanted:
+        return Status(False, f"{s['replicas'] - wanted} pods too many")
+    ready = s.get("readyReplicas", 0)
+    if ready < wanted:
+        return Status(False, f"{ready}/{wanted} pods ready")
+    strategy = spec.get("updateStrategy", {})
+    if strategy.get("type") != "OnDelete" and not strategy.get("rollingUpdate", {}).get("partition"):
+        updated = s.get("updatedReplicas", 0)
+        if s.get("updateRevision") != s.get("currentRevision") or updated < wanted:
+            return Status(False, f"{updated}/{wanted} pods updated")
+    return _READY
+
+
+def _daemon_set(obj: Object) -> Status:
+    s = obj.get("status", {})
+    if "observedGeneration" not in s:
+        return Status(False, "its controller has not seen it yet")
+    wanted = s.get("desiredNumberScheduled", 0)
+    updated, available = s.get("updatedNumberScheduled", 0), s.get("numberAvailable", 0)
+    if obj["spec"].get("updateStrategy", {}).get("type") != "OnDelete" and updated < wanted:
+        return Status(False, f"{updated}/{wanted} pods updated")
+    if available < wanted:
+        return Status(False, f"{available}/{wanted} pods available")
+    return _READY
+
+
+def _job(obj: Object) -> Status:
+    failed = condition(obj, "Failed")
+    if failed.get("status") == "True":
+        return Status(False, f"failed: {failed.get('message') or failed.get('reason')}", failed=True)
+    if condition(obj, "Complete").get("status") == "True":
+        return _READY
+    return Status(False, "is running")
+
+
+def _volume_claim(obj: Object) -> Status:
+    phase = obj.get("status", {}).get("phase")
+    # A claim that no pod uses yet stays Pending under WaitForFirstConsumer: the pods' own rules tell when that is wrong.
+    return Status(False, "lost its volume", failed=True) if phase == "Lost" else _READY
+
+
+def _service(obj: Object) -> Status:
+    if obj["spec"].get("type") == "LoadBalancer" and not obj.get("status", {}).get("loadBalancer", {}).get("ingress"):
+        return Status(False, "waits for the load balancer's address")
+    return _READY
+
+
+def _definition(obj: Object) -> Status:
+    if condition(obj, "NamesAccepted").get("status") == "False":
+        return Status(False, str(condition(obj, "NamesAccepted").get("message")), failed=True)
+    established = condition(obj, "Established").get("status") == "True"
+    return _READY if established else Status(False, "is not established yet")
+
+
+def _api_service(obj: Object) -> Status:
+    available = condition(obj, "Available")
+    return _READY if available.get("status") == "True" else Status(False, str(available.get("message", "unavailable")))
+
+
+def _always(_: Object) -> Status:
+    return _READY
+
+
+def _generic(obj: Object) -> Status:
+    """Custom resources: Stalled and Reconciling as kstatus defines them, else Ready where there is one."""
+    if condition(obj, "Stalled").get("status") == "True":
+        return Status(False, str(condition(obj, "Stalled").get("message")), failed=True)
+    if condition(obj, "Reconciling").get("status") == "True":
+        return Status(False, str(condition(obj, "Reconciling").get("message")))
+    ready = condition(obj, "Ready")
+    if ready and ready.get("status") != "True":
+        return Status(False, str(ready.get("message") or ready.get("reason") or "not Ready"))
+    return _READY
+
+
+_RULES = {
+    "Deployment": _deployment,
+    "StatefulSet": _stateful_set,
+    "DaemonSet": _daemon_set,
+    "Job": _job,
+    "PersistentVolumeClaim": _volume_claim,
+    "Service": _service,
+    "CustomResourceDefinition": _definition,
+    "APIService": _api_service,
+    "ConfigMap": _always,
+    "Secret": _always,
+}
+
+WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
+"""Kinds that make pods."""
