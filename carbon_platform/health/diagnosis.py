@@ -16,13 +16,15 @@ from carbon_platform.health.status import WORKLOADS, condition, status
 
 _CRASHES = 2
 """Restarts of a container after which its crash is no accident of starting in the wrong order."""
+_PULLS = 4
+"""Failure events of an image pull (two for each try) after which the reason is no passing one."""
 _UNSCHEDULABLE_SECONDS = 8
 """The scheduler tries again at once when a node or volume appears; this long is no race any more."""
 _EVENT_SECONDS = 12
 """Mounts and sandboxes are tried again every few seconds; after this long the reason stands."""
 _PULL_HOPELESS = re.compile(
-    r"not found|does not exist|no such (host|image)|manifest unknown|unauthorized|authorization failed|denied|forbidden"
-    r"|invalid reference|InvalidImageName|connection refused|failed to resolve|Never pulled|not present with pull policy",
+    r"not found|does not exist|no such (host|image)|manifest unknown|unauthorized|authorization failed|denied"
+    r"|forbidden|invalid reference|connection refused|not present with pull policy",
     re.IGNORECASE,
 )
 _STORAGE = re.compile(r"unbound|persistentvolumeclaim|storageclass|volume", re.IGNORECASE)
@@ -94,7 +96,8 @@ def _container_cause(name: ObjectName, container: Mapping[str, Any], events: lis
     if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
         told = [str(e["message"]) for e in events if e.get("reason") in {"Failed", "InspectFailed"}]
         story = next((t for t in [message, *told] if _PULL_HOPELESS.search(t)), "")
-        if story or reason in {"InvalidImageName", "ErrImageNeverPull"}:
+        hopeless = reason in {"InvalidImageName", "ErrImageNeverPull"} or _times(events, "Failed") >= _PULLS
+        if story or hopeless:
             fix = "correct the image's name and tag, or make it available on the node or in a registry it reaches"
             why = f"image {container['image']} of {who} can't be pulled"
             return Cause(Kind.IMAGE, name, why, fix, tuple(dict.fromkeys(t for t in (story, *told) if t))[:3])
@@ -102,6 +105,10 @@ def _container_cause(name: ObjectName, container: Mapping[str, Any], events: lis
         fix = "create what is missing (a Secret or ConfigMap), or correct its name in the values"
         return Cause(Kind.CONFIGURATION, name, f"{who} can't be created: {message}", fix, (message,))
     return _crash(name, container, reason)
+
+
+def _times(events: Iterable[Object], reason: str) -> int:
+    return sum(int(e.get("count") or 1) for e in events if e.get("reason") == reason)
 
 
 def _crash(name: ObjectName, container: Mapping[str, Any], waiting: str) -> Cause | None:

@@ -97,7 +97,7 @@ def _job(obj: Object) -> Status:
 
 def _volume_claim(obj: Object) -> Status:
     phase = obj.get("status", {}).get("phase")
-    # A claim that no pod uses yet stays Pending under WaitForFirstConsumer: the pods' own rules tell when that is wrong.
+    # A claim that no pod uses yet stays Pending under WaitForFirstConsumer: the pods' rules tell when that is wrong.
     return Status(False, "lost its volume", failed=True) if phase == "Lost" else _READY
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
 from carbon_platform.errors import ConfigurationError
-from carbon_platform.settings import Profile, Settings
+from carbon_platform.settings import Settings
 from carbon_platform.spec import graph, registry
 from carbon_platform.spec.component import (
     ATTRIBUTES,

@@ -30,7 +30,7 @@ class Source:
     node: yaml.Node | None
 
     def line(self, path: tuple[str | int, ...]) -> int:
-        """1-based line of the value (or, for an unknown or wrong key, of the key) at `path`; the nearest parent's if none."""
+        """1-based line of what stands at `path` (of its key, in a mapping); of the nearest parent if nothing does."""
         node, line = self.node, 1
         for part in path:
             found = None

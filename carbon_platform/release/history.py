@@ -1,0 +1,75 @@
+"""What Helm remembers of a release, read from its storage Secrets without starting Helm."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from carbon_platform.cluster.client import Api
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.release.helm import decode_release, encode_release
+from carbon_platform.spec.platform import Release
+
+
+@dataclasses.dataclass(frozen=True)
+class Revision:
+    """One revision of a release, as stored."""
+
+    number: int
+    status: str
+    """deployed, failed, pending-install, pending-upgrade, pending-rollback, superseded or uninstalling."""
+    secret: Object
+
+    @property
+    def pending(self) -> bool:
+        """True while a writer is, or was when it died, at work."""
+        return self.status.startswith("pending-") or self.status == "uninstalling"
+
+    def content(self) -> dict[str, Any]:
+        """The decoded release: chart, config, manifest, info."""
+        return decode_release(self.secret)
+
+    def objects(self) -> list[ObjectName]:
+        """The objects of its manifest."""
+        return [name for _, name in self.manifest()]
+
+    def manifest(self) -> list[tuple[Object, ObjectName]]:
+        """The objects it applied, with the names they have in the cluster."""
+        import yaml
+
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        release = self.content()
+        found = []
+        for obj in yaml.load_all(release["manifest"], Loader=loader):  # noqa: S506 - a safe loader, in C if there
+            if obj:
+                found.append((obj, ObjectName.of(obj)))
+        return found
+
+    def chart_version(self) -> str:
+        """Version of the chart it was made from."""
+        return str(self.content()["chart"]["metadata"]["version"])
+
+
+async def latest(api: Api, release: Release) -> Revision | None:
+    """The newest revision, or None when the release is not installed."""
+    labels = f"owner=helm,name={release.name},status!=superseded"
+    secrets = await api.list("v1", "Secret", release.namespace, labels=labels)
+    revisions = sorted((_revision(secret) for secret in secrets), key=lambda r: r.number)
+    return revisions[-1] if revisions else None
+
+
+def _revision(secret: Object) -> Revision:
+    labels: Mapping[str, str] = secret["metadata"]["labels"]
+    return Revision(int(labels["version"]), labels["status"], secret)
+
+
+async def mark_failed(api: Api, revision: Revision, why: str) -> None:
+    """Turn a revision whose writer died into a failed one, from which Helm goes on; nothing in the cluster changes.
+
+    Raises Conflict when the revision changed meanwhile: then its writer lives.
+    """
+    content = revision.content()
+    content["info"] = {**content["info"], "status": "failed", "description": why}
+    secret = {**revision.secret, "data": {**revision.secret["data"], "release": encode_release(content)}}
+    secret["metadata"] = {**secret["metadata"], "labels": {**secret["metadata"]["labels"], "status": "failed"}}
+    await api.replace(secret)
