@@ -40,11 +40,11 @@ class Settings(BaseSettings):
         default=Path(__file__).parent / "defs", description="The platform: a folder per component with its defs.yaml."
     )
     helm: Path | None = Field(None, description="The Helm program. Unset: Carbon's own, then PATH.")
-    wait_seconds: float = Field(600, gt=0, description="Deadline for a release to become ready, unless it says its own.")
-    check_seconds: float = Field(60, gt=0, description="Deadline of one functional check, unless it says its own.")
-    api_seconds: float = Field(
-        120, gt=0, description="How long a run carries on while the API server does not answer."
+    wait_seconds: float = Field(
+        600, gt=0, description="Deadline for a release to become ready, unless it says its own."
     )
+    check_seconds: float = Field(60, gt=0, description="Deadline of one functional check, unless it says its own.")
+    api_seconds: float = Field(120, gt=0, description="How long a run carries on while the API server does not answer.")
     helm_processes: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Helm processes at the same time."
     )

@@ -151,7 +151,7 @@ def _age(timestamp: object, now: datetime.datetime) -> float:
 
 
 def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
-    """The pods of a workload: those its selector matches (for a Deployment, of every ReplicaSet it has)."""
+    """The pods of a workload: those its selector matches."""
     selector = obj.get("spec", {}).get("selector") or {}
     wanted = selector.get("matchLabels") if obj["kind"] in WORKLOADS else None
     if not wanted:
@@ -163,3 +163,50 @@ def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
         if pod["metadata"].get("namespace") == namespace
         and wanted.items() <= (pod["metadata"].get("labels") or {}).items()
     ]
+
+
+def current_pods(obj: Object, pods: Iterable[Object], replica_sets: Iterable[Object]) -> list[Object]:
+    """Of a workload's pods, those made from its present template: an old pod's trouble says nothing of the new."""
+    if not current_generation(obj):
+        return []
+    if obj["kind"] == "Deployment":
+        revision = (obj["metadata"].get("annotations") or {}).get(_REVISION)
+        hashes = {
+            rs["metadata"]["labels"].get("pod-template-hash")
+            for rs in replica_sets
+            if any(o["uid"] == obj["metadata"]["uid"] for o in rs["metadata"].get("ownerReferences") or ())
+            and (rs["metadata"].get("annotations") or {}).get(_REVISION) == revision
+        }
+        return [pod for pod in pods if pod["metadata"]["labels"].get("pod-template-hash") in hashes]
+    if obj["kind"] == "StatefulSet":
+        return [pod for pod in pods if _revision_hash(pod) == obj["status"].get("updateRevision")]
+    return list(pods)
+
+
+_REVISION = "deployment.kubernetes.io/revision"
+
+
+def _revision_hash(pod: Object) -> object:
+    return pod["metadata"]["labels"].get("controller-revision-hash")
+
+
+def stuck_pods(obj: Object, pods: Iterable[Object], events: Iterable[Object], now: datetime.datetime) -> list[Object]:
+    """Broken pods of an old revision, for which a StatefulSet waits before it replaces them: for ever.
+
+    Kubernetes documents this under "Forced rollback" of StatefulSets: such a pod has to be deleted by somebody.
+    """
+    if obj["kind"] != "StatefulSet" or not current_generation(obj):
+        return []
+    told = list(events)
+    return [
+        pod
+        for pod in pods
+        if _revision_hash(pod) != obj["status"].get("updateRevision")
+        and not pod["metadata"].get("deletionTimestamp")
+        and pod_cause(pod, [e for e in told if e.get("involvedObject", {}).get("uid") == pod["metadata"]["uid"]], now)
+    ]
+
+
+def current_generation(obj: Object) -> bool:
+    """True when the controller has seen the newest spec."""
+    return bool(obj.get("status", {}).get("observedGeneration", 0) >= obj["metadata"].get("generation", 0))

@@ -40,7 +40,7 @@ class Revision:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         release = self.content()
         found = []
-        for obj in yaml.load_all(release["manifest"], Loader=loader):  # noqa: S506 - a safe loader, in C if there
+        for obj in yaml.load_all(release["manifest"], Loader=loader):
             if obj:
                 found.append((obj, ObjectName.of(obj)))
         return found

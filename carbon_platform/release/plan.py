@@ -79,7 +79,7 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
     changes = [change for change in found if isinstance(change, Change)]
     removed = await _removed(revision, desired.objects, api) if isinstance(revision, Revision) else []
     assert revision is None or isinstance(revision, Revision)
-    return Plan(component.key, component.digest, tuple([*changes, *removed]), revision)
+    return Plan(component.key, component.digest, (*changes, *removed), revision)
 
 
 async def _change(obj: Object, api: Api) -> Change | None:

@@ -79,7 +79,7 @@ async def as_helm_writes(rendered: list[Object], release: Release, api: Api) -> 
 
 
 def _flatten(rendered: list[Object]) -> list[Object]:
-    flat = []
+    flat: list[Object] = []
     for obj in rendered:
         flat.extend(obj.get("items") or () if obj["kind"] == "List" else [obj])
     return flat

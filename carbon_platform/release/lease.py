@@ -1,0 +1,211 @@
+"""One writer per release: a Lease in the release's namespace, taken over when its holder is dead or silent."""
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from carbon_platform.cluster.client import Api
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.errors import CarbonError, Conflict, Unreachable
+
+_DURATION = 30
+"""Seconds of silence after which a holder on another machine counts as dead."""
+_RENEW = 8.0
+_LOOK_AGAIN = 0.5
+WRITER_VARIABLE = "CARBON_WRITER"
+"""Set in the environment of every process we start, so that one left behind by a dead writer can be found."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Writer:
+    """A process that writes releases. Boot, pid and start time together never mean another process."""
+
+    host: str
+    boot: str
+    pid: int
+    started: str
+
+    def __str__(self) -> str:
+        return f"{self.host}_{self.boot}_{self.pid}_{self.started}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Writer | None":
+        """The writer that a Lease names; None for one we can't have written."""
+        parts = text.rsplit("_", 3)
+        return cls(parts[0], parts[1], int(parts[2]), parts[3]) if len(parts) == 4 and parts[2].isdigit() else None
+
+
+def this_process() -> Writer:
+    """The writer that this process is."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    told = boot.read_text(encoding="ascii").strip()[:8] if boot.exists() else "unknown"
+    return Writer(socket.gethostname(), told, os.getpid(), _start_time(os.getpid()) or "0")
+
+
+def _start_time(pid: int) -> str | None:
+    """When the process started, in clock ticks since boot; None when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    return stat.rpartition(")")[2].split()[19]
+
+
+def dead(holder: Writer | None, me: Writer) -> bool:
+    """True when the holder was a process of this boot of this machine, and is no more. False when nobody can tell."""
+    if holder is None or (holder.host, holder.boot) != (me.host, me.boot):
+        return False
+    return _start_time(holder.pid) != holder.started
+
+
+def children_of(writer: Writer) -> list[int]:
+    """Processes that a writer of this machine started and left behind."""
+    mark = f"{WRITER_VARIABLE}={writer}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A lease we hold."""
+
+    taken_from: str | None
+    """The dead holder it was taken over from, or None when it was free."""
+
+
+@contextlib.asynccontextmanager
+async def held(
+    api: Api, namespace: str, release: str, wait_seconds: float, waiting: Callable[[str], None]
+) -> AsyncIterator[Held]:
+    """Hold the lease of a release; it is given back at the end, and renewed meanwhile.
+
+    Waits up to `wait_seconds` for a living holder, telling `waiting` who that is. Raises Conflict when it still
+    holds the lease then. Losing the lease (another took it over) cancels the body with Conflict.
+    """
+    me = this_process()
+    os.environ[WRITER_VARIABLE] = str(me)
+    name = ObjectName("coordination.k8s.io/v1", "Lease", namespace, f"carbon-{release}")
+    taken_from = await _take(api, name, me, wait_seconds, waiting)
+    owner = asyncio.current_task()
+    lost: list[CarbonError] = []
+
+    async def renew() -> None:
+        last = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(_RENEW)
+            try:
+                lease = await api.get(name)
+                if lease is None or lease["spec"].get("holderIdentity") != str(me):
+                    raise Conflict(f"lost the lease of {release}", "another writer took it over", "run it again")  # noqa: TRY301
+                await api.replace(_lease(name, me, lease))
+                last = asyncio.get_running_loop().time()
+            except Unreachable:
+                if asyncio.get_running_loop().time() - last < api.patience:
+                    continue
+                raise
+            except Conflict as error:
+                lost.append(error)
+                if owner is not None:
+                    owner.cancel()
+                return
+
+    renewing = asyncio.create_task(renew(), name=f"renew lease of {release}")
+    try:
+        yield Held(taken_from)
+    except asyncio.CancelledError:
+        if lost:
+            raise lost[0] from None
+        raise
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+        if not lost:
+            await asyncio.shield(_give_back(api, name, me))
+
+
+async def _take(
+    api: Api, name: ObjectName, me: Writer, wait_seconds: float, waiting: Callable[[str], None]
+) -> str | None:
+    deadline = asyncio.get_running_loop().time() + wait_seconds
+    told = False
+    while True:
+        lease = await api.get(name)
+        holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
+        with contextlib.suppress(Conflict):
+            if lease is None:
+                await api.create(_lease(name, me, None))
+                return None
+            if not holder or holder == str(me) or dead(Writer.parse(holder), me) or _expired(lease):
+                await api.replace(_lease(name, me, lease))
+                return holder if holder and holder != str(me) else None
+        if asyncio.get_running_loop().time() >= deadline:
+            raise Conflict(
+                f"release {name.namespace}/{name.name.removeprefix('carbon-')} has another writer",
+                f"its lease is held by {holder}",
+                "wait for it to end, or end it",
+            )
+        if holder and not told:
+            waiting(f"waits for {holder}, which is at work on it")
+            told = True
+        # A Lease has no watch worth its cost here: who waits, waits for a whole deployment to end.
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _lease(name: ObjectName, me: Writer, before: Object | None) -> Object:
+    old = (before or {}).get("spec", {})
+    taken = old.get("holderIdentity") != str(me)
+    metadata = {"name": name.name, "namespace": name.namespace, "labels": {"app.kubernetes.io/managed-by": "carbon"}}
+    if before is not None:
+        metadata["resourceVersion"] = before["metadata"]["resourceVersion"]
+    return {
+        "apiVersion": name.api_version,
+        "kind": name.kind,
+        "metadata": metadata,
+        "spec": {
+            "holderIdentity": str(me),
+            "leaseDurationSeconds": _DURATION,
+            "acquireTime": _now() if taken else old.get("acquireTime", _now()),
+            "renewTime": _now(),
+            "leaseTransitions": old.get("leaseTransitions", 0) + (1 if taken else 0),
+        },
+    }
+
+
+def _expired(lease: Object) -> bool:
+    renewed = lease["spec"].get("renewTime")
+    if not renewed:
+        return True
+    age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(renewed)
+    duration: int = lease["spec"].get("leaseDurationSeconds", _DURATION)
+    return age.total_seconds() > duration
+
+
+async def live_holder(api: Api, namespace: str, release: str) -> str | None:
+    """Who is at work on a release now, or None."""
+    lease = await api.get(ObjectName("coordination.k8s.io/v1", "Lease", namespace, f"carbon-{release}"))
+    holder = (lease or {}).get("spec", {}).get("holderIdentity")
+    if not lease or not holder or _expired(lease) or dead(Writer.parse(holder), this_process()):
+        return None
+    return str(holder)
+
+
+async def _give_back(api: Api, name: ObjectName, me: Writer) -> None:
+    with contextlib.suppress(CarbonError):
+        lease = await api.get(name)
+        if lease is not None and lease["spec"].get("holderIdentity") == str(me):
+            await api.delete(name)

@@ -1,0 +1,60 @@
+"""A release that a dead writer left in the middle: bring it to where Helm can go on."""
+
+import asyncio
+from collections.abc import Callable
+
+import tenacity
+
+from carbon_platform.cluster.client import Api
+from carbon_platform.errors import CarbonError
+from carbon_platform.release.history import latest, mark_failed
+from carbon_platform.release.lease import Held, Writer, children_of
+from carbon_platform.spec.platform import Release
+
+_LEFT_BEHIND_SECONDS = 60.0
+
+
+class _StillThere(Exception):
+    pass
+
+
+async def recover(api: Api, release: Release, held: Held, log: Callable[[str], None]) -> str | None:
+    """Make the release ready for the next upgrade; what was done, or None when nothing was to do.
+
+    Only its writer may call this: whoever holds the lease. A Helm process that the dead writer left behind is
+    waited for, as it will finish the revision by itself. A revision still pending then is marked failed: Helm goes
+    on from there, and nothing in the cluster changes.
+    """
+    writer = Writer.parse(held.taken_from) if held.taken_from else None
+    if writer is not None:
+        await _await_children(writer, log)
+    revision = await latest(api, release)
+    if revision is None or not revision.pending:
+        return None
+    why = f"its writer died during {revision.status}"
+    await mark_failed(api, revision, why)
+    done = f"revision {revision.number} was left {revision.status}; marked failed"
+    log(done)
+    return done
+
+
+async def _await_children(writer: Writer, log: Callable[[str], None]) -> None:
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(_StillThere),
+        wait=tenacity.wait_fixed(0.1),
+        stop=tenacity.stop_after_delay(_LEFT_BEHIND_SECONDS),
+        reraise=True,
+    )
+    try:
+        async for attempt in retrying:
+            with attempt:
+                left = await asyncio.to_thread(children_of, writer)
+                if left:
+                    raise _StillThere(left)  # noqa: TRY301 - this is how tenacity is told
+    except _StillThere as error:
+        raise CarbonError(
+            "a dead writer's Helm process is still running",
+            f"processes {error.args[0]} have not ended within {_LEFT_BEHIND_SECONDS:g} s",
+            "end them, then run it again",
+        ) from error
+    log(f"took over from {writer}, which is no more")

@@ -1,0 +1,172 @@
+"""Waiting for a release to become ready, on watches; ends early, with the cause, when it never will."""
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import Callable, Iterable, Sequence
+
+from carbon_platform.cluster.client import Api, MissingKind
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.watch import Mirror, Mirrors, wait_until
+from carbon_platform.errors import NotReady
+from carbon_platform.health.cause import Cause, Kind
+from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, stuck_pods
+from carbon_platform.health.status import WORKLOADS, Status, status
+
+_LOOK_AGAIN = 2.0
+"""Some rules depend on how long something has been so: no event tells when that is over."""
+_LOG_LINES = 10
+_NOTHING_TO_AWAIT = frozenset(
+    {"ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+    | {"NetworkPolicy", "PodDisruptionBudget", "PriorityClass", "StorageClass", "Ingress", "Namespace"}
+)
+
+Progress = Callable[[str], None]
+
+
+async def wait_ready(
+    names: Sequence[ObjectName], api: Api, mirrors: Mirrors, deadline: float, progress: Progress
+) -> None:
+    """Return when every object is as its spec wants it.
+
+    Raises NotReady with the cause as soon as one can't become so by itself, or at the deadline (seconds).
+    """
+    awaited = [name for name in names if name.kind not in _NOTHING_TO_AWAIT]
+    if not awaited:
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        mirrored = await _open(awaited, mirrors, stack)
+        told = ""
+        causes: list[Cause] = []
+        freeing = _Freeing(api, progress)
+        waiting: dict[ObjectName, Status] = {}
+
+        def done() -> bool:
+            nonlocal told
+            waiting.clear()
+            waiting.update(_unready(awaited, mirrored))
+            news = "; ".join(f"{name.kind} {name.name}: {s.message}" for name, s in waiting.items())
+            if news and news != told:
+                told = news
+                progress(news)
+            causes[:] = _causes(waiting, mirrored)
+            freeing.free(waiting, mirrored)
+            return not waiting or bool(causes)
+
+        try:
+            async with asyncio.timeout(deadline):
+                await wait_until(mirrored.values(), done, again=_LOOK_AGAIN)
+        except TimeoutError:
+            causes[:] = _late(waiting, mirrored, deadline)
+    if causes:
+        raise await _not_ready(causes[0], api)
+
+
+async def _open(
+    awaited: Iterable[ObjectName], mirrors: Mirrors, stack: contextlib.AsyncExitStack
+) -> dict[tuple[str, str], Mirror]:
+    """A mirror for each kind and namespace, and for the pods and events beside workloads."""
+    wanted = {(name.api_version, name.kind, name.namespace) for name in awaited}
+    for name in awaited:
+        if name.kind in WORKLOADS:
+            wanted |= {("v1", "Pod", name.namespace), ("v1", "Event", name.namespace)}
+        if name.kind == "Deployment":
+            wanted.add(("apps/v1", "ReplicaSet", name.namespace))
+    opened = {}
+    for api_version, kind, namespace in sorted(wanted):
+        with contextlib.suppress(MissingKind):
+            mirror = await stack.enter_async_context(mirrors.of(api_version, kind, namespace or None))
+            opened[(kind, namespace)] = mirror
+    return opened
+
+
+Mirrored = dict[tuple[str, str], Mirror]
+
+
+def _find(name: ObjectName, mirrored: Mirrored) -> Object | None:
+    mirror = mirrored.get((name.kind, name.namespace))
+    return next((o for o in mirror.objects() if o["metadata"]["name"] == name.name), None) if mirror else None
+
+
+def _unready(awaited: Iterable[ObjectName], mirrored: Mirrored) -> dict[ObjectName, Status]:
+    found = {}
+    for name in awaited:
+        obj = _find(name, mirrored)
+        now = status(obj) if obj else Status(False, "is not there")
+        if not now.ready:
+            found[name] = now
+    return found
+
+
+def _causes(waiting: Iterable[ObjectName], mirrored: Mirrored) -> list[Cause]:
+    now = datetime.datetime.now(datetime.UTC)
+    causes = []
+    for name in waiting:
+        obj = _find(name, mirrored)
+        if obj is not None:
+            pods = current_pods(obj, _pods(obj, mirrored), _objects("ReplicaSet", name, mirrored))
+            cause = diagnose(obj, pods, _objects("Event", name, mirrored), now)
+            if cause:
+                causes.append(cause)
+    return causes
+
+
+def _objects(kind: str, beside: ObjectName, mirrored: Mirrored) -> list[Object]:
+    mirror = mirrored.get((kind, beside.namespace))
+    return list(mirror.objects()) if mirror else []
+
+
+def _pods(obj: Object, mirrored: Mirrored) -> list[Object]:
+    return owned_pods(obj, _objects("Pod", ObjectName.of(obj), mirrored))
+
+
+class _Freeing:
+    """Deletes, once each, the broken old pods that a StatefulSet's rollout waits for. Their volumes stay."""
+
+    def __init__(self, api: Api, progress: Progress) -> None:
+        self._api, self._progress = api, progress
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def free(self, waiting: Iterable[ObjectName], mirrored: Mirrored) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        for name in waiting:
+            obj = _find(name, mirrored) if name.kind == "StatefulSet" else None
+            events = _objects("Event", name, mirrored)
+            for pod in stuck_pods(obj, _pods(obj, mirrored), events, now) if obj else ():
+                if pod["metadata"]["uid"] not in self._tasks:
+                    self._progress(f"deletes pod {pod['metadata']['name']}: broken, and the rollout waits for it")
+                    delete = self._api.delete(ObjectName.of(pod))
+                    self._tasks[pod["metadata"]["uid"]] = asyncio.create_task(delete)
+
+
+def _late(waiting: dict[ObjectName, Status], mirrored: Mirrored, deadline: float) -> list[Cause]:
+    """What to say at the deadline: the first object that is not ready, and what its pods say."""
+    late = []
+    for name, now in waiting.items():
+        obj = _find(name, mirrored)
+        mine = _pods(obj, mirrored) if obj else []
+        told = tuple(f"Pod {p['metadata']['name']}: {p.get('status', {}).get('phase')}" for p in mine)
+        why = f"{now.message} after {deadline:g} s"
+        late.append(Cause(Kind.DEADLINE, name, why, "see its pods; raise `deadline` if it only needs longer", told))
+    return late
+
+
+async def _not_ready(cause: Cause, api: Api) -> NotReady:
+    evidence = [*cause.evidence]
+    if cause.kind in {Kind.CRASH_LOOP, Kind.OUT_OF_MEMORY, Kind.DEADLINE}:
+        evidence += await last_words(cause.object, api)
+    return NotReady(f"{cause.object} can't become ready: {cause.kind}", cause.why, cause.fix, evidence)
+
+
+async def last_words(name: ObjectName, api: Api) -> list[str]:
+    """The last log lines of a pod's containers that crashed."""
+    pod = await api.get(name) if name.kind == "Pod" else None
+    lines: list[str] = []
+    state = (pod or {}).get("status", {})
+    for container in [*(state.get("initContainerStatuses") or ()), *(state.get("containerStatuses") or ())]:
+        if container.get("restartCount", 0) and not container.get("ready"):
+            text = await api.logs(name.namespace, name.name, container["name"], previous=True, lines=_LOG_LINES)
+            text = text or await api.logs(name.namespace, name.name, container["name"], lines=_LOG_LINES)
+            lines += [f"{container['name']}: {line}" for line in text.splitlines()]
+    return lines
