@@ -9,6 +9,7 @@ from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.health.status import status
 from carbon_platform.release.difference import FieldChange, difference
 from carbon_platform.release.history import Revision, latest
 from carbon_platform.release.render import Desired
@@ -52,6 +53,8 @@ class Plan:
     changes: tuple[Change, ...]
     revision: Revision | None
     """The newest Helm revision, None when not installed."""
+    unready: tuple[str, ...] = ()
+    """What is live as desired but does not work yet, or any more; each with what is awaited."""
 
     @property
     def installed(self) -> bool:
@@ -69,20 +72,21 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
     assert component.release is not None, "content is planned by its own type"
     limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(obj: Object) -> Change | None:
+    async def one(obj: Object) -> Change | str | None:
         async with limit:
             return await _change(obj, api)
 
-    revision, *found = await asyncio.gather(
-        latest(api, component.release), *(one(obj) for obj in (*desired.crds, *desired.objects))
-    )
+    looking = asyncio.create_task(latest(api, component.release))
+    found = await asyncio.gather(*(one(obj) for obj in (*desired.crds, *desired.objects)))
+    revision = await looking
     changes = [change for change in found if isinstance(change, Change)]
-    removed = await _removed(revision, desired.objects, api) if isinstance(revision, Revision) else []
-    assert revision is None or isinstance(revision, Revision)
-    return Plan(component.key, component.digest, (*changes, *removed), revision)
+    removed = await _removed(revision, desired.objects, api) if revision else []
+    unready = tuple(text for text in found if isinstance(text, str))
+    return Plan(component.key, component.digest, (*changes, *removed), revision, unready)
 
 
-async def _change(obj: Object, api: Api) -> Change | None:
+async def _change(obj: Object, api: Api) -> Change | str | None:
+    """The change, or why an unchanged object is not ready, or None."""
     name = ObjectName.of(obj)
     try:
         live = await api.get(name)
@@ -94,7 +98,10 @@ async def _change(obj: Object, api: Api) -> Change | None:
     except Rejected as error:
         return Change(Action.REFUSED, name, reason=error.cause, live=live, desired=obj)
     fields = difference(live, wanted)
-    return Change(Action.UPDATE, name, fields, live=live, desired=obj) if fields else None
+    if fields:
+        return Change(Action.UPDATE, name, fields, live=live, desired=obj)
+    now = status(live)
+    return None if now.ready else f"{name.kind} {name.name}: {now.message}"
 
 
 async def _removed(revision: Revision, desired: Sequence[Object], api: Api) -> list[Change]:

@@ -1,0 +1,1 @@
+"""One materialization: preflight → claim → recover → plan → guard → apply → wait → verify → record."""

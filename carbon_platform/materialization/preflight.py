@@ -1,0 +1,224 @@
+"""What would make a materialization fail is found before anything is changed: all of it at once."""
+
+import asyncio
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from carbon_platform.cluster.client import Api, MissingKind
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.errors import Blocked, PermissionDenied
+from carbon_platform.records import Record
+from carbon_platform.release.plan import Action, Plan
+from carbon_platform.spec.platform import Component
+
+_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3}
+_BITNAMI = re.compile(r"(^|/)(bitnami|bitnamilegacy|bitnamisecure)/")
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One reason not to begin."""
+
+    text: str
+    fix: str
+
+
+def needs_problems(component: Component, records: Mapping[str, Record], waived: Iterable[str] = ()) -> list[Problem]:
+    """Needed components that are not verified. `waived`: those this very run takes care of."""
+    problems = []
+    for need in sorted(set(component.needs) - set(waived)):
+        record = records.get(need, Record(need))
+        if not record.verified_at or record.verified_at < max(record.failed_at, record.changed_at):
+            problems.append(Problem(f"it needs {need}, which is not verified", f"carbon up {need}"))
+    return problems
+
+
+async def preflight(component: Component, plan: Plan, api: Api, records: Mapping[str, Record]) -> None:
+    """Raise PermissionDenied or Blocked with every problem; reads only (reviews of our own access included)."""
+    problems = needs_problems(component, records)
+    denied = await _denied(component, plan, api)
+    problems += denied
+    problems += await _storage_problems(plan, api)
+    problems += _image_problems(plan)
+    problems += await _room_problems(plan, api)
+    if problems:
+        kind = PermissionDenied if denied else Blocked
+        raise kind(
+            f"{component.key} can't be deployed; nothing was changed",
+            "; ".join(p.text for p in problems),
+            "; ".join(dict.fromkeys(p.fix for p in problems if p.fix)),
+        )
+
+
+_VERBS = {
+    Action.CREATE: ("create", "patch"),
+    Action.UPDATE: ("patch",),
+    Action.DELETE: ("delete",),
+    Action.DEFERRED: (),
+    Action.REFUSED: (),
+}
+
+
+async def _denied(component: Component, plan: Plan, api: Api) -> list[Problem]:
+    """What this user may not do but would have to."""
+    wanted: set[tuple[str, str, str, str]] = set()
+    release = component.release
+    if release is not None:
+        wanted |= {(verb, "", "secrets", release.namespace) for verb in ("list", "create", "update")}
+        wanted |= {(v, "coordination.k8s.io", "leases", release.namespace) for v in ("get", "create", "update")}
+    for change in plan.changes:
+        try:
+            resource = await api.resource(change.object.api_version, change.object.kind)
+        except MissingKind:
+            continue
+        for verb in _VERBS[change.action]:
+            wanted.add((verb, resource.group, resource.plural, change.object.namespace))
+    answers = await asyncio.gather(*(_may(api, *one) for one in sorted(wanted)))
+    problems = []
+    for (verb, group, plural, namespace), allowed in zip(sorted(wanted), answers, strict=True):
+        if not allowed:
+            what = f"{plural}.{group}" if group else plural
+            where = f" in namespace {namespace}" if namespace else ""
+            problems.append(Problem(f"not allowed to {verb} {what}{where}", f"grant {verb!r} on {what!r}{where}"))
+    return problems
+
+
+async def _may(api: Api, verb: str, group: str, resource: str, namespace: str) -> bool:
+    attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answer = await api.request("POST", path, what=f"ask whether we may {verb} {resource}", body=body)
+    return bool(answer["status"]["allowed"])
+
+
+def _new_pods(plan: Plan) -> Iterable[tuple[ObjectName, Mapping[str, Any]]]:
+    """Pod specs that the plan would start, by the workload they belong to."""
+    for change in plan.changes:
+        template = ((change.desired or {}).get("spec") or {}).get("template") or {}
+        if change.action is Action.CREATE and "spec" in template:
+            yield change.object, template["spec"]
+
+
+async def _storage_problems(plan: Plan, api: Api) -> list[Problem]:
+    wanted: dict[str | None, ObjectName] = {}
+    for change in plan.changes:
+        spec = (change.desired or {}).get("spec") or {}
+        claims = spec.get("volumeClaimTemplates") or []
+        if change.object.kind == "PersistentVolumeClaim":
+            claims = [change.desired]
+        if change.action is Action.CREATE:
+            wanted |= {claim["spec"].get("storageClassName"): change.object for claim in claims}
+    if not wanted:
+        return []
+    there = {c["metadata"]["name"]: c for c in await api.list("storage.k8s.io/v1", "StorageClass")}
+    default = "storageclass.kubernetes.io/is-default-class"
+    has_default = any((c["metadata"].get("annotations") or {}).get(default) == "true" for c in there.values())
+    problems = []
+    for name, owner in wanted.items():
+        if name is None and not has_default:
+            problems.append(
+                Problem(f"{owner} wants the default StorageClass, and there is none", "mark one as default")
+            )
+        if name and name not in there:
+            known = ", ".join(there) or "none"
+            problems.append(Problem(f"{owner} wants StorageClass {name!r}, which is not there", f"there is: {known}"))
+    return problems
+
+
+def _image_problems(plan: Plan) -> list[Problem]:
+    """Versioned Bitnami images were frozen and moved in August 2025: nothing may lean on them."""
+    images = {c["image"] for _, pod in _new_pods(plan) for c in _containers(pod)}
+    found = sorted(image for image in images if _BITNAMI.search(image))
+    return [Problem(f"image {image} is from Bitnami's frozen catalogue", "name another image") for image in found]
+
+
+def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]
+
+
+def quantity(text: object) -> float:
+    """A Kubernetes quantity as a number: cores, or bytes."""
+    match = re.fullmatch(r"([0-9.]+(?:[eE][+-]?\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T|m)?", str(text))
+    if match is None:
+        return 0.0
+    return float(match[1]) * _UNITS.get(match[2] or "", 1.0)
+
+
+def requests(pod: Mapping[str, Any]) -> tuple[float, float]:
+    """Cores and bytes that the scheduler counts for a pod: the sum of its containers, or its largest init container."""
+
+    def of(container: Mapping[str, Any], what: str) -> float:
+        resources = container.get("resources") or {}
+        return quantity((resources.get("requests") or resources.get("limits") or {}).get(what, 0))
+
+    def most(what: str) -> float:
+        running = sum(of(c, what) for c in pod.get("containers") or ())
+        return max([running, *(of(c, what) for c in pod.get("initContainers") or ())])
+
+    return most("cpu"), most("memory")
+
+
+def room_problem(
+    owner: ObjectName, pod: Mapping[str, Any], nodes: Sequence[Object], pods: Iterable[Object]
+) -> Problem | None:
+    """A problem if no node has room for one such pod. Says nothing of affinity: that is the scheduler's business."""
+    if pod.get("nodeSelector") or pod.get("affinity"):
+        return None
+    cores, memory = requests(pod)
+    used: dict[str, tuple[float, float]] = {}
+    for other in pods:
+        node = other["spec"].get("nodeName")
+        if node and other.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
+            c, m = requests(other["spec"])
+            used[node] = (used.get(node, (0.0, 0.0))[0] + c, used.get(node, (0.0, 0.0))[1] + m)
+    best_cores = best_memory = 0.0
+    for node in nodes:
+        if node["spec"].get("unschedulable") or not _tolerated(node, pod):
+            continue
+        free = node["status"]["allocatable"]
+        c, m = used.get(node["metadata"]["name"], (0.0, 0.0))
+        left_cores, left_memory = quantity(free["cpu"]) - c, quantity(free["memory"]) - m
+        if left_cores >= cores and left_memory >= memory:
+            return None
+        best_cores, best_memory = max(best_cores, left_cores), max(best_memory, left_memory)
+    asked, free_text = (
+        f"{cores:g} cores and {memory / 2**20:.0f} MiB",
+        f"{best_cores:g} cores, {best_memory / 2**20:.0f} MiB",
+    )
+    return Problem(
+        f"no node has room for a pod of {owner}: it requests {asked}; at most free: {free_text}",
+        "give it smaller requests, or the cluster more room",
+    )
+
+
+def _tolerated(node: Object, pod: Mapping[str, Any]) -> bool:
+    for taint in node["spec"].get("taints") or ():
+        if taint["effect"] not in {"NoSchedule", "NoExecute"}:
+            continue
+        if not any(_tolerates(t, taint) for t in pod.get("tolerations") or ()):
+            return False
+    return True
+
+
+def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("operator") == "Exists":
+        return toleration.get("key") in (None, "", taint["key"])
+    return bool(toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", ""))
+
+
+async def _room_problems(plan: Plan, api: Api) -> list[Problem]:
+    new = list(_new_pods(plan))
+    if not new:
+        return []
+    nodes, pods = await asyncio.gather(api.list("v1", "Node"), api.list("v1", "Pod"))
+    found = (room_problem(owner, pod, nodes, pods) for owner, pod in new)
+    return [problem for problem in found if problem]

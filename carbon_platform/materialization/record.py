@@ -1,0 +1,30 @@
+"""Remembering how a materialization ended."""
+
+import dataclasses
+
+from carbon_platform.checks.run import now
+from carbon_platform.errors import CarbonError
+from carbon_platform.materialization.outcome import Outcome
+from carbon_platform.materialization.session import Session
+from carbon_platform.spec.platform import Component
+
+
+def record_outcome(outcome: Outcome, component: Component, session: Session) -> None:
+    """What was deployed, and whether it was proven to work."""
+    verified = {"verified_at": now(), "failure": ""} if outcome.verified else {}
+    session.records.put(
+        dataclasses.replace(
+            session.records.get(component.key),
+            digest=component.digest,
+            checks_digest=component.checks_digest,
+            revision=outcome.revision,
+            checks=outcome.checks,
+            **verified,
+        )
+    )
+
+
+def record_failure(error: CarbonError, component: Component, session: Session) -> None:
+    """Why it could not be deployed, or did not become ready."""
+    record = session.records.get(component.key)
+    session.records.put(dataclasses.replace(record, failed_at=now(), failure=str(error)))

@@ -1,0 +1,117 @@
+"""What Carbon last knew of each component of a cluster. Kept beside Dagster's storage, never in the cluster.
+
+Dagster's event log is the history; this is the present: small, and readable in a millisecond without Dagster.
+"""
+
+import contextlib
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_SCHEMA = """
+create table if not exists record (
+  cluster text not null, component text not null, body text not null, primary key (cluster, component)
+)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckResult:
+    """The outcome of one check, the last time it ran."""
+
+    name: str
+    passed: bool
+    detail: str
+    at: str
+    """ISO 8601, UTC."""
+    seconds: float = 0.0
+    fix: str = ""
+    evidence: Mapping[str, str | int | float | bool] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The last known truth about one component. Times are ISO 8601, UTC; empty when it never happened."""
+
+    component: str
+    digest: str = ""
+    """Of the definition that was last applied."""
+    checks_digest: str = ""
+    revision: int | None = None
+    changed_at: str = ""
+    """When something was last applied."""
+    verified_at: str = ""
+    """When all checks last passed."""
+    failed_at: str = ""
+    failure: str = ""
+    """Why the last materialization failed; empty when it did not."""
+    checks: tuple[CheckResult, ...] = ()
+
+
+def current(record: Record, digest: str, checks_digest: str) -> bool:
+    """True when the record is of this definition, its last checks passed, and nothing failed or changed since."""
+    return (
+        record.digest == digest
+        and record.checks_digest == checks_digest
+        and bool(record.verified_at)
+        and record.verified_at >= record.changed_at
+        and record.verified_at >= record.failed_at
+        and all(check.passed for check in record.checks)
+    )
+
+
+def stale_because(record: Record, needs: Mapping[str, Record]) -> str | None:
+    """The need that changed after this component was verified, or None."""
+    later = [key for key, need in needs.items() if need.changed_at > record.verified_at]
+    return min(later) if later else None
+
+
+class Records:
+    """The records of one cluster, in a SQLite file that several processes may use at once."""
+
+    def __init__(self, file: Path, cluster: str) -> None:
+        self._file, self._cluster = file, cluster
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._file, timeout=10)
+        try:
+            with connection:
+                connection.execute(_SCHEMA)
+                yield connection
+        finally:
+            connection.close()
+
+    def all(self) -> dict[str, Record]:
+        """Every record of the cluster, by component."""
+        if not self._file.exists():
+            return {}
+        with self._open() as db:
+            rows = db.execute("select component, body from record where cluster = ?", (self._cluster,)).fetchall()
+        return {component: _decode(component, json.loads(body)) for component, body in rows}
+
+    def get(self, component: str) -> Record:
+        """The record of a component; an empty one when nothing is known."""
+        return self.all().get(component, Record(component))
+
+    def put(self, record: Record) -> None:
+        """Remember it in place of what was known."""
+        body = json.dumps(dataclasses.asdict(record))
+        with self._open() as db:
+            db.execute("insert or replace into record values (?, ?, ?)", (self._cluster, record.component, body))
+
+    def forget(self, component: str) -> None:
+        """Know nothing of it any more."""
+        with self._open() as db:
+            db.execute("delete from record where cluster = ? and component = ?", (self._cluster, component))
+
+
+def _decode(component: str, body: dict[str, Any]) -> Record:
+    known = {field.name for field in dataclasses.fields(Record)}
+    values = {key: value for key, value in body.items() if key in known}
+    values["checks"] = tuple(CheckResult(**check) for check in values.get("checks", ()))
+    return Record(**{**values, "component": component})
