@@ -35,7 +35,9 @@ def refusal(summary: str, error: Exception, servers: str) -> CheckFailed:
     kind = type(error).__name__
     if "bootstrap" in str(error).lower():
         return CheckFailed(
-            summary, f"no broker answers at {servers}", "see the pods behind this Service, and the quorum of controllers"
+            summary,
+            f"no broker answers at {servers}",
+            "see the pods behind this Service, and the quorum of controllers",
         )
     description = getattr(error, "description", "") or ""
     cause = str(error) if str(error) != kind else f"{kind}: {description}".strip(": ")

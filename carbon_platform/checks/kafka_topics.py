@@ -6,8 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from carbon_platform.content.base import ContentChange
-
 _FOREVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 """Configs that say how long records live, and their value for ever."""
 
@@ -29,6 +27,16 @@ class Topic(BaseModel):
         if not isinstance(value, Mapping):
             return value
         return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in value.items()}
+
+    @field_validator("configs")
+    @classmethod
+    def _retention_is_a_number(cls, value: dict[str, str]) -> dict[str, str]:
+        for key in _FOREVER.keys() & value.keys():
+            try:
+                int(value[key])
+            except ValueError:
+                raise ValueError(f"{key} is {value[key]!r}; write a whole number, -1 for no limit") from None
+        return value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,19 +95,17 @@ class TopicDifference:
         """Kafka can't take partitions away, and fewer replicas are a person's decision."""
         return any(pair is not None and pair[1] < pair[0] for pair in (self.partitions, self.replication))
 
-    def changes(self) -> list[ContentChange]:
-        """The difference, told for a plan."""
-        what = f"topic {self.topic.name}"
+    def steps(self) -> list[tuple[str, bool]]:
+        """The difference for a person, one step each, and whether the step loses data."""
         if self.create:
-            text = f"create with {self.topic.partitions} partitions, {self.topic.replication} replicas"
-            return [ContentChange(what, text)]
+            return [(f"create with {self.topic.partitions} partitions, {self.topic.replication} replicas", False)]
         found = []
         for label, pair in (("partitions", self.partitions), ("replicas", self.replication)):
             if pair is not None:
-                found.append(ContentChange(what, f"{label}: {pair[0]} → {pair[1]}", destroys_data=pair[1] < pair[0]))
+                found.append((f"{label}: {pair[0]} → {pair[1]}", pair[1] < pair[0]))
         for key, (before, after) in sorted(self.configs.items()):
             text = f"{key}: {'unset' if before is None else before} → {after}"
-            found.append(ContentChange(what, text, destroys_data=drops_records(key, before, after)))
+            found.append((text, drops_records(key, before, after)))
         return found
 
 
@@ -129,7 +135,7 @@ def difference(topic: Topic, live: LiveTopic | None) -> TopicDifference | None:
         replication=(live.replication, topic.replication) if live.replication != topic.replication else None,
         configs=configs,
     )
-    return found if found.changes() else None
+    return found if found.steps() else None
 
 
 def more_replicas(live: LiveTopic, wanted: int, nodes: Iterable[int]) -> dict[int, list[int]]:

@@ -19,8 +19,8 @@ _TTL = 60
 """Seconds after which a probe's key is gone by itself, should the probe be killed."""
 
 _FIXES = {
-    "AuthenticationError": "the Secret and the server differ in the password: restart the server, which reads the Secret "
-    "at its start",
+    "AuthenticationError": "the Secret and the server differ in the password: restart the server, "
+    "which reads the Secret at its start",
     "ReadOnlyError": "the server is a replica: see who set that, and point the Service at the master",
     "OutOfMemoryError": "the memory limit is reached: raise maxMemory, or find what fills it",
     "BusyLoadingError": "the server is loading its file; wait until it has",

@@ -105,7 +105,44 @@ class Session(Check):
         host, port = await reach.service(f"{self.service}-{ordinal}", self.port)
         return parse_srvr(await four_letters(host, port, "srvr"))
 
-    async def _live_and_die(first: str, others: Sequence[str]) -> float:
+    async def _address(self, reach: Reach, ordinal: int) -> str:
+        host, port = await reach.service(f"{self.service}-{ordinal}", self.port)
+        return f"{host}:{port}"
+
+
+def _evidence(states: Sequence[ServerState], milliseconds: float) -> Evidence:
+    return {
+        "latency_ms": round(milliseconds, 2),
+        "version": states[0].version,
+        "nodes": len(states),
+        "mode": ", ".join(state.mode for state in states),
+        "epoch": max(state.epoch for state in states),
+        "znodes": max(state.znodes for state in states),
+        "connections": sum(state.connections for state in states),
+        "outstanding": sum(state.outstanding for state in states),
+    }
+
+
+async def four_letters(host: str, port: int, word: str) -> str:
+    """A node's answer to one of ZooKeeper's four-letter words."""
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(word.encode())
+                await writer.drain()
+                return (await reader.read()).decode(errors="replace")
+            finally:
+                writer.close()
+    except OSError as error:  # TimeoutError is one
+        raise CheckFailed(
+            f"a ZooKeeper node does not answer {word}",
+            str(error) or f"not within {_ANSWER_SECONDS:g} s",
+            "see the log of the node",
+        ) from error
+
+
+def _live_and_die(first: str, others: Sequence[str]) -> float:
     """An ephemeral znode made at `first` is read at all others, and gone there when its session is closed; ms."""
     from kazoo.exceptions import KazooException
     from kazoo.handlers.threading import KazooTimeoutError
@@ -129,7 +166,7 @@ class Session(Check):
     except KazooTimeoutError as error:
         raise CheckFailed("ZooKeeper opens no session", str(error), "see the logs of the nodes") from error
     except KazooException as error:
-        raise CheckFailed("ZooKeeper refused", f"{type(error).__name__} {error}", "see the logs of the nodes") from error
+        raise CheckFailed("ZooKeeper refused", f"{type(error).__name__} {error}", "see the nodes' logs") from error
     finally:
         for client in (owner, *witnesses):
             _end(client)

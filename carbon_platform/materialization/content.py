@@ -52,7 +52,7 @@ async def _materialize(component: Component, session: Session, options: Options,
         async with claim:
             changes = await _apply(component, content, session, options, steps)
     with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):
-        in_sync = _in_sync(await content.plan(reach))
+        own = in_sync(await content.plan(reach))
         results = await run_checks(component.checks, reach, session.settings.check_seconds)
     outcome = Outcome(
         component=component.key,
@@ -60,7 +60,7 @@ async def _materialize(component: Component, session: Session, options: Options,
         digest=component.digest,
         applied=bool(changes),
         changes=tuple(f"{c.object}: {c.change}" for c in changes),
-        checks=(in_sync, *results),
+        checks=(own, *results),
         seconds=steps.seconds,
         images={},
         endpoints={e.name: f"{e.service}.{e.namespace or component.namespace}:{e.port}" for e in component.endpoints},
@@ -96,6 +96,7 @@ def _guard(component: Component, changes: list[ContentChange], options: Options)
         )
 
 
-def _in_sync(changes: list[ContentChange]) -> CheckResult:
+def in_sync(changes: list[ContentChange]) -> CheckResult:
+    """The check that compares content with its declaration."""
     detail = "; ".join(f"{c.object}: {c.change}" for c in changes) or "live is as declared"
     return CheckResult("in_sync", not changes, detail, now(), evidence={"differences": len(changes)})

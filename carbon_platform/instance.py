@@ -1,0 +1,30 @@
+"""Carbon's Dagster instance: where its storage is, and that it is configured."""
+
+import os
+from pathlib import Path
+
+from carbon_platform.errors import ConfigurationError
+from carbon_platform.settings import Settings
+
+_CONFIGURATION = Path(__file__).parent.parent / "dagster.yaml"
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Make DAGSTER_HOME with Carbon's dagster.yaml and point the environment at it; a DAGSTER_HOME already set wins.
+
+    Raises ConfigurationError when the folder can't be written.
+    """
+    chosen = os.environ.get("DAGSTER_HOME")
+    home = Path(chosen) if chosen else settings.dagster_home
+    target = home / "dagster.yaml"
+    wanted = _CONFIGURATION.read_bytes()
+    try:
+        if not chosen and not (target.is_file() and target.read_bytes() == wanted):
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            target.write_bytes(wanted)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{home} can't be written", str(error), "set CARBON_HOME to a folder of yours"
+        ) from error
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
