@@ -9,16 +9,13 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from carbon_platform.checks.base import Check, Passed
-from carbon_platform.checks.kafka_session import Brokers, brokers, in_thread
+from carbon_platform.checks.kafka_session import Brokers, brokers, in_thread, settled
 from carbon_platform.checks.kafka_topics import LiveTopic, Topic, difference, live_topic, replication_problems
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 
 PROBE_CONFIGS = {"retention.ms": "3600000", "retention.bytes": "10485760", "cleanup.policy": "delete"}
 """Of the probe topic, beside min.insync.replicas: records leave by themselves within the hour."""
-
-_POLL = 0.5
-"""Seconds between two looks at a state that may still settle."""
 
 
 class KafkaCheck(Check):
@@ -77,21 +74,21 @@ class ProduceConsume(KafkaCheck):
         """Partitions of the probe topic, made if need be. Each broker learns of a new topic at its own pace."""
         from kafka.errors import TopicAlreadyExistsError
 
-        live = live_topic(admin.describe_topics([self.topic])[0])
-        if live is None:
+        def look() -> LiveTopic | None:
+            return live_topic(admin.describe_topics([self.topic])[0])
+
+        if look() is None:
             configs = PROBE_CONFIGS | {"min.insync.replicas": str(self.min_insync)}
             declared = Topic(name=self.topic, partitions=self.partitions, replication=self.replication, configs=configs)
             with contextlib.suppress(TopicAlreadyExistsError):  # another check was first
                 admin.create_topics(new_topic(declared))
-        while live is None or any(partition.leader is None for partition in live.partitions):
-            if time.monotonic() > deadline:
-                raise CheckFailed(
-                    f"topic {self.topic} has partitions without a leader",
-                    "it is not there after it was made" if live is None else replication_problems([live])[0],
-                    "see the controllers' logs",
-                )
-            time.sleep(_POLL / 5)
-            live = live_topic(admin.describe_topics([self.topic])[0])
+        live = settled(look, has_leaders, deadline)
+        if live is None or not has_leaders(live):
+            raise CheckFailed(
+                f"topic {self.topic} has partitions without a leader",
+                "it is not there after it was made" if live is None else replication_problems([live])[0],
+                "see the controllers' logs",
+            )
         return [partition.index for partition in live.partitions]
 
     def _read_back(self, found: Brokers, key: bytes, values: Mapping[int, bytes], offsets: Mapping[int, int]) -> None:
@@ -139,14 +136,8 @@ class Replication(KafkaCheck):
     def _look(self, found: Brokers) -> Passed:
         deadline = time.monotonic() + min(self.settle, found.seconds)
         with found.admin() as admin:
-            while True:
-                nodes = [b["broker_id"] for b in admin.describe_cluster()["brokers"] if not b.get("is_fenced")]
-                topics = [t for t in map(live_topic, admin.describe_topics()) if t is not None]
-                problems = replication_problems(topics)
-                if (not problems and len(nodes) >= self.brokers) or time.monotonic() >= deadline:
-                    break
-                time.sleep(_POLL)
-        self._judge(sorted(nodes), topics, problems)
+            nodes, topics = settled(lambda: replicas(admin), self._all_well, deadline)
+        self._judge(nodes, topics, replication_problems(topics))
         partitions = sum(len(topic.partitions) for topic in topics)
         return Passed(
             f"{len(nodes)} brokers, {partitions} partitions, all in sync",
@@ -158,6 +149,10 @@ class Replication(KafkaCheck):
                 "offline": 0,
             },
         )
+
+    def _all_well(self, seen: tuple[list[int], list[LiveTopic]]) -> bool:
+        nodes, topics = seen
+        return len(nodes) >= self.brokers and not replication_problems(topics)
 
     def _judge(self, nodes: Sequence[int], topics: Sequence[LiveTopic], problems: Sequence[str]) -> None:
         if len(nodes) < self.brokers:
@@ -178,6 +173,12 @@ class Replication(KafkaCheck):
             )
 
 
+def replicas(admin: Any) -> tuple[list[int], list[LiveTopic]]:
+    """The brokers that are registered and not fenced, and all topics. Blocks."""
+    nodes = [b["broker_id"] for b in admin.describe_cluster()["brokers"] if not b.get("is_fenced")]
+    return sorted(nodes), [topic for topic in map(live_topic, admin.describe_topics()) if topic is not None]
+
+
 class Quorum(KafkaCheck):
     """The controllers have a leader, all voters are there, and all follow it closely."""
 
@@ -194,12 +195,12 @@ class Quorum(KafkaCheck):
     def _look(self, found: Brokers) -> Passed:
         deadline = time.monotonic() + min(self.settle, found.seconds)
         with found.admin() as admin:
-            while True:
-                partition = admin.describe_metadata_quorum()["topics"][0]["partitions"][0]
-                problem = quorum_problem(partition, self.voters, self.max_lag, self.max_silence)
-                if problem is None or time.monotonic() >= deadline:
-                    break
-                time.sleep(_POLL)
+            partition = settled(
+                lambda: admin.describe_metadata_quorum()["topics"][0]["partitions"][0],
+                lambda seen: self._problem(seen) is None,
+                deadline,
+            )
+        problem = self._problem(partition)
         if problem is not None:
             raise problem
         lag, silence = voter_lag(partition)
@@ -214,6 +215,9 @@ class Quorum(KafkaCheck):
                 "high_watermark": partition["high_watermark"],
             },
         )
+
+    def _problem(self, partition: Mapping[str, Any]) -> CheckFailed | None:
+        return quorum_problem(partition, self.voters, self.max_lag, self.max_silence)
 
 
 def voter_lag(partition: Mapping[str, Any]) -> tuple[int, int]:
@@ -276,12 +280,8 @@ class Topics(KafkaCheck):
     def _look(self, found: Brokers) -> Passed:
         deadline = time.monotonic() + min(self.settle, found.seconds)
         with found.admin() as admin:
-            while True:
-                live = live_topics(admin, self.topics)
-                problems = [*self._not_as_declared(live), *replication_problems(list(live.values()))]
-                if not problems or time.monotonic() >= deadline:
-                    break
-                time.sleep(_POLL)
+            live = settled(lambda: live_topics(admin, self.topics), lambda seen: not self._problems(seen), deadline)
+        problems = self._problems(live)
         if problems:
             raise CheckFailed(
                 f"{len(problems)} problems with the declared Kafka topics",
@@ -295,9 +295,15 @@ class Topics(KafkaCheck):
             {"topics": len(live), "partitions": partitions},
         )
 
-    def _not_as_declared(self, live: Mapping[str, LiveTopic]) -> list[str]:
+    def _problems(self, live: Mapping[str, LiveTopic]) -> list[str]:
         found = [difference(topic, live.get(topic.name)) for topic in self.topics]
-        return [f"topic {d.topic.name}: {text}" for d in found if d for text, _ in d.steps()]
+        differences = [f"topic {d.topic.name}: {text}" for d in found if d for text, _ in d.steps()]
+        return differences + replication_problems(list(live.values()))
+
+
+def has_leaders(topic: LiveTopic | None) -> bool:
+    """Whether the topic exists, and each of its partitions has a leader."""
+    return topic is not None and all(partition.leader is not None for partition in topic.partitions)
 
 
 def live_topics(admin: Any, topics: Sequence[Topic]) -> dict[str, LiveTopic]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -15,6 +16,9 @@ _T = TypeVar("_T")
 _CLOSE_SECONDS = 2.0
 """What a client may still take to close; after that it is torn down."""
 
+_POLL = 0.25
+"""Seconds between two looks at a state that may still settle."""
+
 _FIXES = {
     "NotEnoughReplicasError": "a broker is down or behind: see which pod of the brokers is not ready, and its log",
     "NotEnoughReplicasAfterAppendError": "a broker is down or behind: see which pod is not ready, and its log",
@@ -23,6 +27,8 @@ _FIXES = {
     "KafkaConnectionError": "see the pods of the brokers, and whether the advertised names resolve",
     "TopicAuthorizationFailedError": "allow the user of the checks to use this topic",
     "InvalidConfigurationError": "correct the topic's configs",
+    "RequestTimedOutError": "the controllers have no leader, or it does not answer: see their pods and the quorum",
+    "KafkaTimeoutError": "a leader does not answer or too few replicas are in sync: see the replicas and the quorum",
 }
 """What helps, by the client's error class."""
 
@@ -120,6 +126,26 @@ class Brokers:
         finally:
             for one in networks:
                 one.close()
+
+
+def settled(look: Callable[[], _T], good: Callable[[_T], bool], deadline: float) -> _T:
+    """What `look` sees, once it is good; else what it saw last before `deadline` (of the monotonic clock).
+
+    An error that may pass, such as of a broker that is just restarting, counts as not good yet. Blocks.
+    """
+    from kafka.errors import KafkaError
+
+    while True:
+        late = time.monotonic() >= deadline
+        try:
+            seen = look()
+        except KafkaError as error:
+            if late or not error.retriable:
+                raise
+        else:
+            if late or good(seen):
+                return seen
+        time.sleep(_POLL)
 
 
 async def brokers(reach: Reach, service: str, port: int, namespace: str | None, seconds: float) -> Brokers:

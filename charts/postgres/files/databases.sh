@@ -35,8 +35,11 @@ SELECT format('ALTER ROLE %I LOGIN %s', :'role', :'attribute') FROM pg_roles WHE
   AND NOT (rolcanlogin AND (rolreplication OR :'attribute' <> 'REPLICATION')) \gexec
 SQL
   ) || return 1
-  [ -z "$changed" ] || say "$changed"
-  can_log_in "$1" "$2" && return 0
+  if [ -n "$changed" ]; then
+    say "$changed"
+  elif can_log_in "$1" "$2"; then
+    return 0
+  fi
   # \password asks twice; without a terminal it reads the answers from its input.
   { cat "$secrets/$2"; echo; cat "$secrets/$2"; echo; } \
     | superuser --command="\\password $1" > /dev/null 2>&1 || return 1

@@ -35,7 +35,7 @@ else
   export PGPASSFILE=/run/postgresql/passfile
   # The primary may still be starting, and the role and the slot are made just after it.
   until pg_basebackup --pgdata="$PGDATA.new" --host="$PRIMARY" --port="$PRIMARY_PORT" --username=replicator --no-password \
-    --wal-method=stream --slot="replica_${HOSTNAME##*-}" --checkpoint=fast; do
+    --wal-method=stream --slot="replica_${POD##*-}" --checkpoint=fast; do
     rm -rf "$PGDATA.new"
     sleep 1
   done

@@ -34,6 +34,8 @@ spec:
           env: &env
             - {name: PGDATA, value: /var/lib/postgresql/data/pgdata}
             - {name: ROLE, value: {{ .component }}}
+            - name: POD
+              valueFrom: {fieldRef: {fieldPath: metadata.name}}
             - {name: PRIMARY, value: {{ include "carbon.host" (dict "root" .root "service" $values.service.name) }}}
             - {name: PRIMARY_PORT, value: {{ $values.service.port | quote }}}
           securityContext: &security

@@ -1,0 +1,139 @@
+"""The command line: global options, and one module per command, imported when it is called."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from carbon_platform.cli import cluster
+from carbon_platform.errors import CarbonError
+
+app = typer.Typer(
+    name="carbon",
+    help="Deploy, verify and heal a data platform on Kubernetes.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(cluster.app, name="cluster")
+
+Components = Annotated[list[str] | None, typer.Argument(help="Components by name; all when none is named.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"carbon {version('carbon-platform')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    profile: Annotated[str | None, typer.Option(help="local or production. [env: CARBON_PROFILE]")] = None,
+    context: Annotated[
+        str | None, typer.Option(help="Kubeconfig context; the local cluster when not given. [env: CARBON_CONTEXT]")
+    ] = None,
+    kubeconfig: Annotated[Path | None, typer.Option(help="Kubeconfig file. [env: CARBON_KUBECONFIG]")] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that hold for every command. They are passed on to the processes that Carbon starts."""
+    for name, value in (("PROFILE", profile), ("CONTEXT", context), ("KUBECONFIG", kubeconfig)):
+        if value is not None:
+            os.environ[f"CARBON_{name}"] = str(value)
+
+
+@app.command(epilog="Examples: carbon up · carbon up trino · carbon up postgres --redeploy")
+def up(
+    components: Components = None,
+    redeploy: Annotated[bool, typer.Option(help="Redeploy and restart the named ones even if they are right.")] = False,
+    confirm: Annotated[list[str] | None, typer.Option(help="A word that the data guard asked for.")] = None,
+    json: Json = False,
+) -> None:
+    """Deploy and verify components and what they need; nothing to do does nothing."""
+    from carbon_platform.cli.up import run
+
+    raise typer.Exit(run(components or [], redeploy=redeploy, confirm=confirm or [], json=json))
+
+
+@app.command(epilog="Examples: carbon plan · carbon plan kafka --json")
+def plan(components: Components = None, json: Json = False) -> None:
+    """Show what `up` would change, field by field; changes nothing."""
+    from carbon_platform.cli.plan import run
+
+    raise typer.Exit(run(components or [], json=json))
+
+
+@app.command(epilog="Examples: carbon status · carbon status --json | jq '.components[].state'")
+def status(components: Components = None, json: Json = False) -> None:
+    """Show every component: state, pods, checks, version, endpoints."""
+    from carbon_platform.cli.status import run
+
+    raise typer.Exit(run(components or [], json=json))
+
+
+@app.command(epilog="Examples: carbon verify · carbon verify kafka trino")
+def verify(components: Components = None, json: Json = False) -> None:
+    """Run the functional checks now."""
+    from carbon_platform.cli.verify import run
+
+    raise typer.Exit(run(components or [], json=json))
+
+
+@app.command("open", epilog="Examples: carbon open trino · carbon open postgres --port 15432")
+def open_(
+    component: Annotated[str, typer.Argument(help="A component by name.")],
+    endpoint: Annotated[str | None, typer.Option(help="Which of its endpoints; the first by default.")] = None,
+    port: Annotated[int, typer.Option(help="Port on this machine; a free one by default.", min=0, max=65535)] = 0,
+    browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = False,
+) -> None:
+    """Forward a port of this machine to a component until Ctrl-C, and print its address."""
+    from carbon_platform.cli.open import run
+
+    raise typer.Exit(run(component, endpoint=endpoint, port=port, browser=browser))
+
+
+@app.command(epilog="Examples: carbon down trino · carbon down --yes · carbon down redis --delete-data redis")
+def down(
+    components: Components = None,
+    delete_data: Annotated[
+        list[str] | None, typer.Option(help="Also delete the volumes of this component; repeat for more.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Uninstall components, those that need them first; volumes and generated Secrets stay."""
+    from carbon_platform.cli.down import run
+
+    raise typer.Exit(run(components or [], delete_data=delete_data or [], yes=yes, json=json))
+
+
+@app.command(epilog="Examples: carbon ui · carbon ui --port 3001")
+def ui(port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65535)] = 3000) -> None:
+    """Run Dagster's web UI and daemon on loopback until Ctrl-C."""
+    from carbon_platform.cli.ui import run
+
+    raise typer.Exit(run(port))
+
+
+def main() -> None:
+    """Entry point. Exit code 0: done; 1: something failed; 2: wrong usage or configuration; 130: interrupted."""
+    try:
+        app()
+    except CarbonError as error:
+        from carbon_platform.cli.present import print_error
+
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the next run carries on from here", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

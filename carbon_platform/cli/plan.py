@@ -1,0 +1,72 @@
+"""`carbon plan`."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from carbon_platform.cli.present import console, print_json
+from carbon_platform.materialization.look import Look, look
+from carbon_platform.materialization.session import open_session
+from carbon_platform.release.plan import Action
+from carbon_platform.settings import settings
+from carbon_platform.spec import graph
+from carbon_platform.spec.load import load_platform
+
+_SIGNS = {
+    Action.CREATE: ("+", "green"),
+    Action.UPDATE: ("~", "yellow"),
+    Action.DELETE: ("-", "red"),
+    Action.REFUSED: ("!", "red"),
+    Action.DEFERRED: ("…", "dim"),
+}
+
+
+def run(names: Sequence[str], *, json: bool) -> int:
+    """0; 1 when something could not be planned."""
+    looks = asyncio.run(_looks(names))
+    if json:
+        print_json({"components": [_as_json(one) for one in looks.values()]})
+    else:
+        for one in looks.values():
+            _show(one)
+        todo = sum(bool(one.reason) for one in looks.values())
+        console.print(f"\n{todo} of {len(looks)} components have something to do" if todo else "nothing to do")
+    return 1 if any(one.error for one in looks.values()) else 0
+
+
+async def _looks(names: Sequence[str]) -> Mapping[str, Look]:
+    platform = load_platform(settings())
+    keys = graph.closure(platform.needs, graph.select(platform.needs, names))
+    async with open_session(settings()) as session:
+        return await look(platform, keys, session)
+
+
+def _as_json(one: Look) -> dict[str, Any]:
+    changes: list[dict[str, Any]] = [
+        {
+            "action": change.action.value,
+            "object": str(change.object),
+            "reason": change.reason,
+            "fields": [{"path": f.path, "live": f.live, "desired": f.desired} for f in change.fields],
+        }
+        for change in (one.plan.changes if one.plan else ())
+    ]
+    changes += [{"action": "update", "object": c.object, "reason": c.change, "fields": []} for c in one.content]
+    error = {"summary": one.error.summary, "cause": one.error.cause, "fix": one.error.fix} if one.error else None
+    return {"key": one.component.key, "reason": one.reason, "changes": changes, "error": error}
+
+
+def _show(one: Look) -> None:
+    style = "red" if one.error else "yellow" if one.reason else "green"
+    console.print(Text.assemble((one.component.key, "bold"), "  ", (one.reason or "as desired", style)))
+    if one.error:
+        console.print(Text(f"  {one.error.cause}\n  {one.error.fix}".rstrip(), style="dim"))
+    for change in one.plan.changes if one.plan else ():
+        sign, colour = _SIGNS[change.action]
+        console.print(Text(f"  {sign} {change.object}  {change.reason}".rstrip(), style=colour))
+        for field in change.fields:
+            console.print(Text(f"      {field}", style="dim"))
+    for difference in one.content:
+        console.print(Text(f"  ~ {difference.object}  {difference.change}", style="yellow"))

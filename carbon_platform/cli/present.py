@@ -1,0 +1,120 @@
+"""How results look: for people with colours on a terminal, plain when piped, JSON for scripts."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from carbon_platform.errors import CarbonError
+from carbon_platform.health.state import State
+from carbon_platform.materialization.see import Seen
+from carbon_platform.settings import Settings
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+COLOURS: Mapping[State, str] = {
+    State.VERIFIED: "green",
+    State.READY: "cyan",
+    State.DEPLOYED: "cyan",
+    State.DEPLOYING: "cyan",
+    State.STALE: "yellow",
+    State.BLOCKED: "yellow",
+    State.UNKNOWN: "yellow",
+    State.DEGRADED: "red",
+    State.FAILED: "red",
+    State.QUARANTINED: "red",
+    State.ABSENT: "dim",
+    State.OFF: "dim",
+}
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def print_error(error: CarbonError) -> None:
+    """An error for a person: what failed, why, what to do."""
+    errors.print(Text.assemble(("error: ", "bold red"), error.summary))
+    if error.cause:
+        errors.print(Text.assemble(("cause: ", "bold"), error.cause))
+    for line in error.evidence:
+        errors.print(Text(f"  {line}", style="dim"))
+    if error.fix:
+        errors.print(Text.assemble(("fix:   ", "bold green"), error.fix))
+
+
+def as_json(seen: Seen) -> dict[str, Any]:
+    """A component in the words that all commands share."""
+    component = seen.component
+    return {
+        "key": component.key,
+        "group": component.group,
+        "state": seen.state.value,
+        "reason": seen.reason,
+        "revision": seen.revision,
+        "pods": {"running": seen.running, "total": seen.total},
+        "checks": [
+            {"name": c.name, "passed": c.passed, "detail": c.detail, "at": c.at, "evidence": dict(c.evidence)}
+            for c in seen.checks
+        ],
+        "endpoints": [
+            {
+                "name": e.name,
+                "internal": f"{e.service}.{e.namespace or component.namespace}:{e.port}",
+                "external": e.host,
+            }
+            for e in component.endpoints
+        ],
+    }
+
+
+def score(all_seen: Sequence[Seen]) -> dict[str, Any]:
+    """How much of the platform is proven to work, in numbers that a script can compare."""
+    critical = [s for s in all_seen if s.component.critical]
+    return {
+        "verified": sum(s.state is State.VERIFIED for s in all_seen),
+        "components": len(all_seen),
+        "critical_verified": sum(s.state is State.VERIFIED for s in critical),
+        "critical": len(critical),
+        "pods_running": sum(s.running for s in all_seen),
+        "pods": sum(s.total for s in all_seen),
+    }
+
+
+def report(all_seen: Sequence[Seen], settings: Settings, context: str) -> dict[str, Any]:
+    """What `status --json` prints."""
+    return {
+        "profile": settings.profile,
+        "context": context,
+        "score": score(all_seen),
+        "components": [as_json(seen) for seen in all_seen],
+    }
+
+
+def table(all_seen: Iterable[Seen]) -> Table:
+    """The components as a table; a reason only where something is not right."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("COMPONENT", "GROUP", "STATE", "PODS", "CHECKS", "REV", "ENDPOINT"):
+        shown.add_column(title, no_wrap=True)
+    shown.add_column("REASON", overflow="fold")
+    for seen in all_seen:
+        component = seen.component
+        passed = sum(check.passed for check in seen.checks)
+        endpoint = component.endpoints[0] if component.endpoints else None
+        where = f"{endpoint.service}.{endpoint.namespace or component.namespace}:{endpoint.port}" if endpoint else ""
+        shown.add_row(
+            component.key,
+            component.group,
+            Text(seen.state.value, style=COLOURS[seen.state]),
+            f"{seen.running}/{seen.total}" if seen.total else "-",
+            f"{passed}/{len(seen.checks)}" if seen.checks else "-",
+            str(seen.revision or "-"),
+            where,
+            "" if seen.state is State.VERIFIED else seen.reason.splitlines()[0],
+        )
+    return shown

@@ -1,0 +1,122 @@
+"""One Dagster run in this process, and its progress on the terminal. Importing this loads Dagster."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from carbon_platform.cli.present import console, errors
+from carbon_platform.definitions import defs
+from carbon_platform.instance import prepare_instance
+from carbon_platform.materialization.progress import Event, Step, listening
+from carbon_platform.settings import settings
+from carbon_platform.spec.platform import Platform
+
+_STYLES = {Step.DONE: "green", Step.FAILED: "red"}
+
+
+def asset_job() -> dg.JobDefinition:
+    """The job that materializes any selection of the platform's assets."""
+    return defs().get_implicit_global_asset_job_def()  # type: ignore[no-any-return]
+
+
+def execute(
+    platform: Platform, keys: Sequence[str], redeploy: Sequence[str], confirm: Sequence[str], *, quiet: bool
+) -> tuple[str, list[str]]:
+    """Materialize `keys` in one run; its id, and the components that are not verified after it."""
+    prepare_instance(settings())
+    configured = {key: {"config": {"redeploy": key in redeploy, "confirm": list(confirm)}} for key in keys}
+    watched = _Watched(keys)
+    with dg.DagsterInstance.get() as instance, watched.shown(quiet), listening(watched.hear):
+        result = dg.execute_job(
+            dg.reconstructable(asset_job),
+            instance=instance,
+            asset_selection=[dg.AssetKey(key) for key in keys],
+            run_config={"ops": configured},
+            tags={"carbon/command": "up"},
+            raise_on_error=False,
+        )
+        run_id = result.run_id
+    failed = watched.failed()
+    if not quiet:
+        watched.explain()
+    return run_id, failed
+
+
+class _Watched:
+    """The news of a run, kept for each component and shown as they come."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._news: dict[str, Event | None] = dict.fromkeys(keys)
+        self._since: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+        self._lines = not console.is_terminal
+        self._spinner = Spinner("dots")
+
+    def hear(self, event: Event) -> None:
+        if event.component not in self._news:
+            return
+        began = self._since.setdefault(event.component, time.monotonic())
+        if event.step in _STYLES:
+            self._took[event.component] = time.monotonic() - began
+        before = self._news[event.component]
+        self._news[event.component] = event
+        if self._lines and (before is None or (before.step, before.text) != (event.step, event.text)):
+            first = event.text.splitlines()[0] if event.text else ""
+            if first or event.step in _STYLES:
+                self._print(f"{event.component}: {event.step} {first}".rstrip())
+
+    def _print(self, line: str) -> None:
+        if not self._quiet:
+            console.print(line)
+            sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def shown(self, quiet: bool) -> Iterator[None]:
+        self._quiet = quiet
+        if quiet or self._lines:
+            yield
+            return
+        with Live(get_renderable=self._table, console=console, refresh_per_second=8, transient=False):
+            yield
+
+    def _table(self) -> Table:
+        shown = Table(box=None, show_header=False, pad_edge=False)
+        for key, event in self._news.items():
+            if event is None:
+                shown.add_row("·", key, Text("waits for what it needs", style="dim"), "")
+                continue
+            style = _STYLES.get(event.step, "cyan")
+            sign = {Step.DONE: Text("✓", "green"), Step.FAILED: Text("✗", "red")}.get(event.step, self._spinner)
+            took = self._took.get(key) or time.monotonic() - self._since[key]
+            text = event.text.splitlines()[0] if event.text else ""
+            shown.add_row(sign, key, Text(f"{event.step} {text}".rstrip(), style=style), Text(f"{took:.1f} s", "dim"))
+        return shown
+
+    def failed(self) -> list[str]:
+        """Components that did not end verified."""
+        return [key for key, event in self._news.items() if event is None or not _verified(event)]
+
+    def explain(self) -> None:
+        """Why those did not."""
+        for key in self.failed():
+            event = self._news[key]
+            if event is None:
+                errors.print(Text(f"{key}: not begun, as something it needs is not verified", style="yellow"))
+            elif event.step is Step.FAILED:
+                errors.print(Text.assemble((f"{key}: ", "bold red"), event.text))
+            else:
+                errors.print(Text.assemble((f"{key}: ", "bold red"), f"{event.step} {event.text}".rstrip()))
+
+
+def _verified(event: Event) -> bool:
+    if event.step is not Step.DONE:
+        return False
+    passed, _, total = event.text.partition(" ")[0].partition("/")
+    return passed == total

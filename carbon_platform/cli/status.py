@@ -1,0 +1,32 @@
+"""`carbon status`."""
+
+import asyncio
+from collections.abc import Sequence
+
+from carbon_platform.cli.present import console, errors, print_json, report, score, table
+from carbon_platform.cluster.target import LOCAL_CONTEXT
+from carbon_platform.health.state import State
+from carbon_platform.materialization.see import see
+from carbon_platform.settings import settings
+from carbon_platform.spec import graph
+from carbon_platform.spec.load import load_platform
+
+
+def run(names: Sequence[str], *, json: bool) -> int:
+    """0 when every component is verified (or off on purpose), else 1."""
+    chosen = settings()
+    platform = load_platform(chosen)
+    keys = graph.select(platform.needs, names)
+    seen, unreachable = asyncio.run(see(platform, keys, chosen))
+    if json:
+        print_json(report(seen, chosen, chosen.context or LOCAL_CONTEXT))
+    else:
+        console.print(table(seen))
+        s = score(seen)
+        console.print(
+            f"\n{s['verified']}/{s['components']} components verified, "
+            f"{s['critical_verified']}/{s['critical']} critical, {s['pods_running']}/{s['pods']} pods running"
+        )
+        if unreachable:
+            errors.print(unreachable, style="yellow")
+    return 0 if all(one.state in {State.VERIFIED, State.OFF} for one in seen) else 1

@@ -1,0 +1,117 @@
+"""`carbon up`: look first; start a run only for what has something to do."""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+
+from rich.text import Text
+
+from carbon_platform.cli.present import as_json, console, print_json, score
+from carbon_platform.cluster.target import LOCAL_CONTEXT
+from carbon_platform.materialization.look import Look, look
+from carbon_platform.materialization.see import see
+from carbon_platform.materialization.session import open_session
+from carbon_platform.settings import Settings, settings
+from carbon_platform.spec import graph
+from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.platform import Platform
+
+
+def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], json: bool) -> int:
+    """0 when everything chosen is verified, else 1."""
+    chosen = settings()
+    platform = load_platform(chosen)
+    named = graph.select(platform.needs, names)
+    keys = [key for key in platform.order if key in graph.closure(platform.needs, named)]
+    looks, images = asyncio.run(_look(platform, keys, chosen))
+    forced = set(named) if redeploy else set()
+    todo = to_run(platform, looks, forced)
+    if not todo:
+        return _nothing_to_do(platform, keys, chosen, json)
+    if not json:
+        _announce(looks, todo, forced)
+    if images:
+        _provide(images, json)
+    from carbon_platform.cli.run import execute
+
+    run_id, failed = execute(platform, todo, sorted(forced), confirm, quiet=json)
+    return _report(platform, keys, chosen, run_id, failed, json)
+
+
+async def _look(platform: Platform, keys: Sequence[str], chosen: Settings) -> tuple[Mapping[str, Look], list[str]]:
+    """A look at every component, and the images that a local cluster would need for those that change."""
+    async with open_session(chosen) as session:
+        records = session.records.all()
+        if any(key not in records or not records[key].verified_at for key in keys):
+            # There will be a run: load Dagster while Helm and the API server are busy with the look.
+            threading.Thread(target=_load_dagster, daemon=True).start()
+        looks = await look(platform, keys, session)
+        local = session.api.target.local
+    return looks, _images(looks) if local else []
+
+
+def _load_dagster() -> None:
+    import carbon_platform.cli.run  # noqa: F401 - loading it is the purpose
+
+
+def to_run(platform: Platform, looks: Mapping[str, Look], forced: set[str]) -> list[str]:
+    """What a run must take: what has something to do, and what will be stale once that has changed. In order."""
+    direct = {key for key, one in looks.items() if one.reason} | forced
+    changing = forced | {key for key, one in looks.items() if _changes(one)}
+    woken = graph.dependents(platform.needs, changing) & set(looks)
+    return [key for key in platform.order if key in direct | woken]
+
+
+def _changes(one: Look) -> bool:
+    return bool(one.content or (one.plan is not None and not one.plan.empty) or (one.error and one.component.release))
+
+
+def _images(looks: Mapping[str, Look]) -> list[str]:
+    """Images of the pods that would be started."""
+    images: dict[str, None] = {}
+    for one in looks.values():
+        for change in one.plan.changes if one.plan else ():
+            template = ((change.desired or {}).get("spec") or {}).get("template") or {}
+            pod = template.get("spec") or {}
+            for container in [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]:
+                images[container["image"]] = None
+    return list(images)
+
+
+def _provide(images: Sequence[str], quiet: bool) -> None:
+    from carbon_platform.cli.images import provide
+
+    provide(images, quiet=quiet)
+
+
+def _announce(looks: Mapping[str, Look], todo: Sequence[str], forced: set[str]) -> None:
+    for key in todo:
+        why = "redeploy asked for" if key in forced else looks[key].reason or "what it needs changes"
+        console.print(Text.assemble((key, "bold"), "  ", (why, "yellow")))
+
+
+def _nothing_to_do(platform: Platform, keys: Sequence[str], chosen: Settings, json: bool) -> int:
+    if json:
+        return _report(platform, keys, chosen, None, [], json)
+    console.print(f"nothing to do: {len(keys)} components are as desired and verified", style="green")
+    return 0
+
+
+def _report(
+    platform: Platform, keys: Sequence[str], chosen: Settings, run_id: str | None, failed: Sequence[str], json: bool
+) -> int:
+    seen, _ = asyncio.run(see(platform, keys, chosen))
+    if json:
+        print_json(
+            {
+                "profile": chosen.profile,
+                "context": chosen.context or LOCAL_CONTEXT,
+                "run_id": run_id,
+                "score": score(seen),
+                "components": [as_json(one) for one in seen],
+            }
+        )
+    elif not failed:
+        s = score(seen)
+        console.print(f"{s['verified']}/{s['components']} components verified", style="green")
+    return 1 if failed else 0
