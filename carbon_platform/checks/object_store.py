@@ -22,7 +22,8 @@ _OTHER_KEYS = "the Secret and the server differ in their keys: restart the serve
 _FIXES = {
     "SignatureDoesNotMatch": _OTHER_KEYS,
     "InvalidAccessKeyId": _OTHER_KEYS,
-    "AccessDenied": "the account has no right to this; see the server's policies",
+    "XAdminUserNotFound": _OTHER_KEYS,
+    "AccessDenied": f"the account has no right to this or the server is read-only; or {_OTHER_KEYS}",
     "NoSuchBucket": "the bucket is missing: re-apply the release, which makes the declared buckets",
     "XMinioStorageFull": "the volume is full: free space, or enlarge it",
 }
@@ -90,7 +91,7 @@ class Roundtrip(ObjectStoreCheck):
             read = time.perf_counter()
         finally:
             client.remove_object(self.bucket, key)
-        _compare(content, found)
+        compare(content, found)
         _gone(client, self.bucket, key)
         return Passed(
             f"{self.size} bytes stored, read back and removed",
@@ -99,7 +100,7 @@ class Roundtrip(ObjectStoreCheck):
                 "put_ms": round((written - began) * 1000, 2),
                 "get_ms": round((read - written) * 1000, 2),
                 "latency_ms": round((time.perf_counter() - began) * 1000, 2),
-                "stale_objects_removed": _sweep(client, self.bucket, datetime.datetime.now(datetime.UTC) - _STALE),
+                "stale_objects_removed": sweep(client, self.bucket, datetime.datetime.now(datetime.UTC) - _STALE),
             },
         )
 
@@ -123,7 +124,7 @@ def _read(client: Any, bucket: str, key: str) -> bytes:
         response.release_conn()
 
 
-def _compare(written: bytes, read: bytes) -> None:
+def compare(written: bytes, read: bytes) -> None:
     if written == read:
         return
     sums = [hashlib.sha256(content).hexdigest()[:12] for content in (written, read)]
@@ -146,7 +147,7 @@ def _gone(client: Any, bucket: str, key: str) -> None:
     raise CheckFailed("the object store kept an object that was removed", f"{bucket}/{key} is still there")
 
 
-def _sweep(client: Any, bucket: str, before: datetime.datetime) -> int:
+def sweep(client: Any, bucket: str, before: datetime.datetime) -> int:
     old = [o.object_name for o in client.list_objects(bucket, "probe/") if o.last_modified and o.last_modified < before]
     for name in old:
         client.remove_object(bucket, name)

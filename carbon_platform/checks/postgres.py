@@ -221,7 +221,7 @@ class Replication(PostgresCheck):
                 if len(behind) >= self.replicas and not any(behind.values()):
                     break
                 if time.perf_counter() - began > self.catch_up:
-                    raise _lagging(behind, self.replicas)
+                    raise lagging(behind, self.replicas)
                 await asyncio.sleep(0.05)
             milliseconds = round((time.perf_counter() - began) * 1000, 2)
         if self.service is not None:
@@ -270,7 +270,7 @@ async def _behind(connection: "Session", position: str) -> dict[str, int]:
     return {str(name): int(count) for name, count in await cursor.fetchall()}
 
 
-def _lagging(behind: dict[str, int], wanted: int) -> CheckFailed:
+def lagging(behind: dict[str, int], wanted: int) -> CheckFailed:
     late = [f"{name} is {count} bytes behind" for name, count in sorted(behind.items()) if count]
     return CheckFailed(
         f"{len(behind) - len(late)} of {wanted} replicas follow PostgreSQL",

@@ -6,13 +6,15 @@ import time
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+import carbon_platform.definitions
 from carbon_platform.cli.present import console, errors
-from carbon_platform.definitions import defs
 from carbon_platform.instance import prepare_instance
 from carbon_platform.materialization.progress import Event, Step, listening
 from carbon_platform.settings import settings
@@ -21,9 +23,10 @@ from carbon_platform.spec.platform import Platform
 _STYLES = {Step.DONE: "green", Step.FAILED: "red"}
 
 
-def asset_job() -> dg.JobDefinition:
-    """The job that materializes any selection of the platform's assets."""
-    return defs().get_implicit_global_asset_job_def()  # type: ignore[no-any-return]
+def asset_job() -> ReconstructableJob:
+    """The job that materializes any selection of the platform's assets, as Dagster's own processes load it."""
+    repository = ReconstructableRepository.for_module(carbon_platform.definitions.__name__, "defs")
+    return repository.get_reconstructable_job(IMPLICIT_ASSET_JOB_NAME)
 
 
 def execute(
@@ -35,10 +38,11 @@ def execute(
     watched = _Watched(keys)
     with dg.DagsterInstance.get() as instance, watched.shown(quiet), listening(watched.hear):
         result = dg.execute_job(
-            dg.reconstructable(asset_job),
+            asset_job(),
             instance=instance,
             asset_selection=[dg.AssetKey(key) for key in keys],
-            run_config={"ops": configured},
+            # Dagster would write every event to the terminal a second time.
+            run_config={"ops": configured, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={"carbon/command": "up"},
             raise_on_error=False,
         )

@@ -1,0 +1,3 @@
+"""`carbon cluster`."""
+import typer
+app = typer.Typer(help="The local cluster.")
