@@ -1,6 +1,7 @@
 """Checks of ZooKeeper: that its nodes form one ensemble, and that sessions and ephemeral znodes work through it."""
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import time
@@ -134,6 +135,8 @@ async def four_letters(host: str, port: int, word: str) -> str:
                 return (await reader.read()).decode(errors="replace")
             finally:
                 writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
     except OSError as error:  # TimeoutError is one
         raise CheckFailed(
             f"a ZooKeeper node does not answer {word}",

@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 import pytest
 
@@ -19,35 +19,27 @@ def points_at(host: str) -> Object:
 
 
 TO_REAL = points_at("kong-postgres.kong.svc.cluster.local")
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]
 
 
 @contextlib.asynccontextmanager
 async def listening(talk: Talk) -> AsyncIterator[int]:
     """A server on a free loopback port that does `talk` with each connection."""
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    try:
+    async with server:
         yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
 
 
-def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Say nothing, as a database does until it is spoken to."""
-    kept.append(writer)
-
-
-def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
     writer.close()
+    await writer.wait_closed()
 
 
-kept: list[asyncio.StreamWriter] = []
-
-
-@pytest.fixture(autouse=True)
-def _hang_up() -> AsyncIterator[None]:
-    yield
-    kept.clear()
+async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    await writer.wait_closed()
 
 
 def check(target: str | None = "kong-postgres.kong") -> Alias:

@@ -71,6 +71,7 @@ async def _serve(answer: bytes) -> asyncio.Server:
         assert await reader.readexactly(4) == b"srvr"
         writer.write(answer)
         writer.close()
+        await writer.wait_closed()
 
     return await asyncio.start_server(talk, "127.0.0.1", 0)
 

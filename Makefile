@@ -1,0 +1,50 @@
+# `make up` and `make test` install whatever they need, and are safe to run again.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARBON := .venv/bin/carbon
+PYTEST := .venv/bin/python -m pytest
+
+.PHONY: help up test lint unit cluster-tests e2e down bench lock clean
+
+help: ## What there is to make
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.venv/ready: requirements.lock bootstrap.lock pyproject.toml install.sh
+	./install.sh
+
+up: .venv/ready ## From an empty machine to the verified platform
+	$(CARBON) cluster up
+	$(CARBON) up
+
+test: lint unit cluster-tests e2e ## Everything that proves it stays so
+
+lint: .venv/ready ## Style, types, layers
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+unit: .venv/ready ## Decisions, in memory
+	$(PYTEST) tests/unit
+
+cluster-tests: .venv/ready ## Against a real API server
+	$(PYTEST) tests/cluster
+
+e2e: .venv/ready ## The platform, on real pods
+	$(PYTEST) tests/e2e
+
+down: .venv/ready ## Uninstall the platform and stop the cluster; data stays
+	-$(CARBON) down --yes
+	$(CARBON) cluster down
+
+bench: .venv/ready ## Carbon against helmfile
+	.venv/bin/python benchmarks/up_vs_helmfile.py --json
+
+lock: .venv/ready ## Renew the lock files after changing pyproject.toml
+	.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras \
+		--universal --python-version 3.11 pyproject.toml -o requirements.lock
+	echo uv | .venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--universal --python-version 3.11 - -o bootstrap.lock
+
+clean: ## Remove the virtual environment and the tools' caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
