@@ -93,7 +93,7 @@ class Session(Check):
     nodes: int = Field(1, ge=1, description="Nodes there must be.")
 
     async def run(self, reach: Reach) -> Passed:
-        states = await asyncio.gather(*(self._ask(reach, i) for i in range(self.nodes)))
+        states = await self._states(reach)
         trouble = ensemble_trouble(states)
         if trouble:
             raise CheckFailed("ZooKeeper is no healthy ensemble", trouble, "see the logs of the nodes")
@@ -102,9 +102,23 @@ class Session(Check):
         milliseconds = await asyncio.to_thread(_live_and_die, addresses[0], addresses[1:] or addresses)
         return Passed(f"{self.nodes} nodes, an ephemeral znode came and went", _evidence(states, milliseconds))
 
-    async def _ask(self, reach: Reach, ordinal: int) -> ServerState:
-        host, port = await reach.service(f"{self.service}-{ordinal}", self.port)
-        return parse_srvr(await four_letters(host, port, "srvr"))
+    async def _states(self, reach: Reach) -> list[ServerState]:
+        answers = await asyncio.gather(*(self._ask(reach, i) for i in range(self.nodes)))
+        failures = [f"node {i}: {a.summary}: {a.cause}" for i, a in enumerate(answers) if isinstance(a, CheckFailed)]
+        if failures:
+            raise CheckFailed(
+                f"{len(failures)} of {self.nodes} ZooKeeper nodes do not serve",
+                "; ".join(failures),
+                "without a majority no node serves: start those that are down, see their logs",
+            )
+        return [answer for answer in answers if isinstance(answer, ServerState)]
+
+    async def _ask(self, reach: Reach, ordinal: int) -> ServerState | CheckFailed:
+        try:
+            host, port = await reach.service(f"{self.service}-{ordinal}", self.port)
+            return parse_srvr(await four_letters(host, port, "srvr"))
+        except CheckFailed as failure:
+            return failure
 
     async def _address(self, reach: Reach, ordinal: int) -> str:
         host, port = await reach.service(f"{self.service}-{ordinal}", self.port)

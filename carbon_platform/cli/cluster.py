@@ -1,3 +1,5 @@
 """`carbon cluster`."""
+
 import typer
+
 app = typer.Typer(help="The local cluster.")

@@ -1,0 +1,141 @@
+"""`carbon ui`: code server, web server and daemon as one supervised group, ended together."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from carbon_platform.cli.present import console
+from carbon_platform.errors import CarbonError, ConfigurationError
+from carbon_platform.instance import prepare_instance
+from carbon_platform.settings import settings
+from carbon_platform.spec.load import load_platform
+
+_READY_SECONDS = 90.0
+
+_SUPERVISOR = """
+[supervisord]
+nodaemon=true
+silent=true
+logfile={logs}/supervisor.log
+pidfile={run}/supervisor.pid
+childlogdir={logs}
+
+[program:code]
+command={python} -m dagster api grpc --module-name carbon_platform.definitions --location-name carbon --host 127.0.0.1 --port {code_port}
+priority=1
+
+[program:web]
+command={python} -m dagster_webserver --workspace {workspace} --host 127.0.0.1 --port {port}
+priority=2
+
+[program:daemon]
+command={python} -m dagster._daemon run --workspace {workspace}
+priority=3
+"""  # noqa: E501 - supervisor wants a command on one line
+
+_EVERY_PROGRAM = """
+autorestart=true
+startsecs=2
+startretries=20
+stopasgroup=true
+killasgroup=true
+stopwaitsecs=20
+redirect_stderr=true
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=1
+"""
+
+_WORKSPACE = "load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: carbon}}\n"
+
+
+def run(port: int) -> int:
+    """Serves until interrupted; then nothing of it is left."""
+    load_platform(settings())  # a wrong defs.yaml is told here, not in a log file
+    prepare_instance(settings())
+    _refuse_taken(port)
+    logs = settings().home / "logs"  # not below DAGSTER_HOME: Dagster takes a folder of that name there for its own
+    logs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="carbon-ui-") as folder, _started(_configuration(Path(folder), logs, port)):
+        url = f"http://127.0.0.1:{port}"
+        _await(port, logs)
+        console.print(f"Dagster with Carbon's platform at {url} (Ctrl-C ends it; logs in {logs})")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+    return 0
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigurationError(f"port {port} can't be used", str(error), "choose another with --port") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _configuration(folder: Path, logs: Path, port: int) -> Path:
+    code_port = _free_port()
+    workspace = folder / "workspace.yaml"
+    workspace.write_text(_WORKSPACE.format(port=code_port), encoding="utf-8")
+    text = _SUPERVISOR.format(
+        python=sys.executable, run=folder, logs=logs, port=port, code_port=code_port, workspace=workspace
+    )
+    names = [f"stdout_logfile={logs}/{name}.log\n" for name in ("code", "web", "daemon")]
+    head, *programs = text.split("\n[program:")
+    file = folder / "supervisord.conf"
+    parts = [f"\n[program:{p.rstrip()}{_EVERY_PROGRAM}{log}" for p, log in zip(programs, names, strict=True)]
+    file.write_text(head + "".join(parts), encoding="utf-8")
+    return file
+
+
+@contextlib.contextmanager
+def _started(configuration: Path):  # type: ignore[no-untyped-def]
+    environment = {**os.environ, "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "300"}
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
+    # A session of its own: Ctrl-C comes to us alone, and we end the group in order.
+    supervisor = subprocess.Popen(command, env=environment, start_new_session=True)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield supervisor
+    finally:
+        supervisor.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            supervisor.wait(60)
+
+
+_LOADED = (
+    "{workspaceOrError{... on Workspace{locationEntries{locationOrLoadError{__typename ... on PythonError{message}}}}}}"
+)
+
+
+def _await(port: int, logs: Path) -> None:
+    """Return when the web server shows the platform. Raises CarbonError when it can't load it, or at the deadline."""
+    import httpx2
+
+    deadline = time.monotonic() + _READY_SECONDS
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx2.TransportError, KeyError, TypeError, ValueError):
+                answer = client.post("/graphql", json={"query": _LOADED}).json()
+                for entry in answer["data"]["workspaceOrError"]["locationEntries"]:
+                    found = entry["locationOrLoadError"]
+                    if found["__typename"] == "RepositoryLocation":
+                        return
+                    if "Could not reach" not in found["message"] and "UNAVAILABLE" not in found["message"]:
+                        raise CarbonError("Dagster can't load the platform", found["message"], f"see {logs}")
+            time.sleep(0.3)
+    raise CarbonError(
+        f"the web UI did not start within {_READY_SECONDS:g} s", f"see {logs}", "correct it, run it again"
+    )
