@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import re
 import time
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,8 +17,14 @@ _CLUSTER_NAME = re.compile(r"^(?P<name>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.s
 _HOPS = 4
 """Aliases of aliases followed at most; the DNS resolvers in pods give up at a similar depth."""
 
-_SETTLE = 0.3
+_SETTLE = 1.0
 """Seconds to see whether what accepted a connection keeps it: a forwarded port accepts before its target does."""
+
+_ANSWER = 10.0
+"""Seconds a server may take to answer its protocol's first message."""
+
+_GREETINGS = {"postgres": (bytes.fromhex("00000008 04d2162f"), b"SN")}
+"""By protocol: a first message, and the bytes one of which the answer starts with (PostgreSQL: SSLRequest)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,27 +103,47 @@ async def resolve(reach: Reach, service: ServiceName) -> tuple[ServiceName | str
         service = target
 
 
-async def connect(host: str, port: int, what: str) -> float:
-    """Open a TCP connection and see it kept; milliseconds until it was open. Raises CheckFailed."""
+async def connect(host: str, port: int, what: str, speaks: str | None = None) -> float:
+    """Open a connection and see it kept or, if a protocol is named, answered; milliseconds. Raises CheckFailed."""
     began = time.perf_counter()
     try:
         reader, writer = await asyncio.open_connection(host, port)
     except OSError as error:
-        raise CheckFailed(f"{what} accepts no connection", str(error), "see the pods behind it") from error
-    milliseconds = (time.perf_counter() - began) * 1000
+        raise _dead(f"{what} accepts no connection", str(error)) from error
+    opened = time.perf_counter()
     try:
-        first = await asyncio.wait_for(reader.read(1), _SETTLE)
-    except TimeoutError:
-        return milliseconds
+        if speaks is None:
+            await _kept(reader, what)
+            return (opened - began) * 1000
+        hello, answers = _GREETINGS[speaks]
+        writer.write(hello)
+        answer = await asyncio.wait_for(reader.read(1), _ANSWER)
+    except TimeoutError as error:
+        raise _dead(f"{what} does not answer", f"nothing within {_ANSWER:g} s") from error
     except OSError as error:
-        raise CheckFailed(f"{what} drops its connections", str(error), "see the pods behind it") from error
+        raise _dead(f"{what} drops its connections", str(error)) from error
     finally:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+    if not answer:
+        raise _dead(f"{what} drops its connections", "closed without an answer")
+    if answer not in answers:
+        raise _dead(f"{what} does not speak {speaks}", f"its answer starts with {answer!r}")
+    return (time.perf_counter() - began) * 1000
+
+
+async def _kept(reader: asyncio.StreamReader, what: str) -> None:
+    try:
+        first = await asyncio.wait_for(reader.read(1), _SETTLE)
+    except TimeoutError:
+        return
     if not first:
-        raise CheckFailed(f"{what} drops its connections", "closed as soon as it was open", "see the pods behind it")
-    return milliseconds
+        raise _dead(f"{what} drops its connections", "closed as soon as it was open")
+
+
+def _dead(summary: str, cause: str) -> CheckFailed:
+    return CheckFailed(summary, cause, "see the pods behind it")
 
 
 class Alias(Check):
@@ -133,6 +159,7 @@ class Alias(Check):
         pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)?$",
         description="The Service it must lead to, as `name` or `name.namespace`.",
     )
+    speaks: Literal["postgres"] | None = Field(None, description="Protocol that must answer; any server if unsaid.")
 
     async def run(self, reach: Reach) -> Passed:
         alias = ServiceName(self.service, self.namespace or reach.namespace)
@@ -140,7 +167,7 @@ class Alias(Check):
         self._expect(alias, end, reach.namespace)
         ready = await self._ready(reach, alias, end)
         host, port = await reach.service(self.service, self.port, alias.namespace)
-        milliseconds = await connect(host, port, f"{alias}:{self.port}")
+        milliseconds = await connect(host, port, f"{alias}:{self.port}", self.speaks)
         return Passed(
             f"{alias} leads to {end}, {ready} ready",
             {"target": str(end), "aliases": aliases, "endpoints": ready, "latency_ms": round(milliseconds, 2)},

@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Literal
 
 import pytest
 
@@ -42,10 +44,20 @@ async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     await writer.wait_closed()
 
 
-def check(target: str | None = "kong-postgres.kong") -> Alias:
+def check(target: str | None = "kong-postgres.kong", speaks: Literal["postgres"] | None = None) -> Alias:
     return Alias(
-        type="service.alias", service="postgres-workflow-service", namespace="data-platform", port=5432, target=target
+        type="service.alias",
+        service="postgres-workflow-service",
+        namespace="data-platform",
+        port=5432,
+        target=target,
+        speaks=speaks,
     )
+
+
+@pytest.fixture(autouse=True)
+def _settle_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carbon_platform.checks.service._SETTLE", 0.05)
 
 
 def reach(alias: Object | None, port: int, *, ready: tuple[str, ...] = ("10.0.0.7",)) -> StubReach:
@@ -101,6 +113,38 @@ async def test_an_alias_whose_target_refuses_connections_fails() -> None:
         pass
     with pytest.raises(CheckFailed, match="accepts no connection"):
         await check().run(reach(TO_REAL, port))
+
+
+def answering(answer: bytes) -> Talk:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readexactly(8) == struct.pack("!ii", 8, 80877103)
+        writer.write(answer)
+        await keep(reader, writer)
+
+    return talk
+
+
+@pytest.mark.parametrize("answer", [b"S", b"N"])
+async def test_an_alias_behind_which_the_named_protocol_answers_passes(answer: bytes) -> None:
+    async with listening(answering(answer)) as port:
+        assert (await check(speaks="postgres").run(reach(TO_REAL, port))).evidence["endpoints"] == 1
+
+
+@pytest.mark.parametrize(
+    ("talk", "summary"),
+    [
+        (answering(b"H"), "does not speak postgres"),
+        (answering(b""), "does not answer"),
+        (drop, "drops its connections"),
+    ],
+)
+async def test_an_alias_behind_which_another_protocol_or_nothing_answers_fails(
+    monkeypatch: pytest.MonkeyPatch, talk: Talk, summary: str
+) -> None:
+    monkeypatch.setattr("carbon_platform.checks.service._ANSWER", 0.05)
+    async with listening(talk) as port:
+        with pytest.raises(CheckFailed, match=summary):
+            await check(speaks="postgres").run(reach(TO_REAL, port))
 
 
 async def test_an_alias_without_the_cluster_domain_fails_since_no_client_resolves_it() -> None:

@@ -1,0 +1,76 @@
+"""The cluster's own containerd: which images it has, and giving it more."""
+
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from carbon_platform.errors import CarbonError
+
+NAMESPACE = "k8s.io"
+"""Where the kubelet looks for images."""
+
+
+def ctr(socket: Path, *arguments: str, seconds: float = 600) -> str:
+    """Output of a ctr command. Raises CarbonError with containerd's own words."""
+    command = ["ctr", "--address", str(socket), "--namespace", NAMESPACE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+    if done.returncode:
+        tail = done.stderr.strip().splitlines()[-3:]
+        raise CarbonError(f"containerd: ctr {' '.join(arguments[:2])} failed", "; ".join(tail), "carbon cluster status")
+    return done.stdout
+
+
+def images(socket: Path) -> set[str]:
+    """References of the images on the node."""
+    return set(ctr(socket, "images", "list", "--quiet").split())
+
+
+def load(socket: Path, archive: Path) -> None:
+    """Put the images of an archive on the node."""
+    ctr(socket, "images", "import", str(archive))
+
+
+def scratch_archive(
+    target: Path, reference: str, files: Mapping[str, Path], links: Mapping[str, str], entrypoint: list[str], user: str
+) -> None:
+    """An image that is nothing but these files, in the format of `docker save`: no engine is needed to make it."""
+    import hashlib
+
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        for name, file in files.items():
+            info = tarfile.TarInfo(name.lstrip("/"))
+            info.size, info.mode = file.stat().st_size, 0o755
+            with file.open("rb") as content:
+                tar.addfile(info, content)
+        for name, to in links.items():
+            info = tarfile.TarInfo(name.lstrip("/"))
+            info.type, info.linkname = tarfile.SYMTYPE, to
+            tar.addfile(info)
+        for folder in ("tmp", "etc"):
+            info = tarfile.TarInfo(folder)
+            info.type, info.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            tar.addfile(info)
+    digest = hashlib.sha256(layer.getvalue()).hexdigest()
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Entrypoint": entrypoint, "User": user, "Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        }
+    ).encode()
+    name = f"{hashlib.sha256(config).hexdigest()}.json"
+    manifest = json.dumps([{"Config": name, "RepoTags": [reference], "Layers": [f"{digest}/layer.tar"]}]).encode()
+    with tarfile.open(target, mode="w") as tar:
+        for path, content in (
+            (name, config),
+            (f"{digest}/layer.tar", layer.getvalue()),
+            ("manifest.json", manifest),
+        ):
+            info = tarfile.TarInfo(path)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))

@@ -1,0 +1,3 @@
+module carbon.local/pause
+
+go 1.21

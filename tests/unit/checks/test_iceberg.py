@@ -1,0 +1,153 @@
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from carbon_platform.checks.base import Check
+from carbon_platform.checks.iceberg import Commit, Config, Namespace, Tables
+from carbon_platform.checks.iceberg_session import probe_name, refusal_text, stale_probes
+from carbon_platform.checks.iceberg_tables import Table
+from carbon_platform.errors import CheckFailed
+from tests.unit.checks.loopback_http import Answer, Request, serving
+from tests.unit.checks.stub_catalogue import StubCatalogue, refused
+from tests.unit.checks.stub_reach import StubReach
+
+CHECKS = [Config(type="iceberg.config"), Namespace(type="iceberg.namespace"), Commit(type="iceberg.commit")]
+each_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.type)
+
+
+async def run(check: Check, catalogue: StubCatalogue) -> dict[str, object]:
+    with serving(catalogue) as port:
+        return dict((await check.run(StubReach(ports={"iceberg-rest": port}))).evidence)
+
+
+async def failure_of(check: Check, catalogue: StubCatalogue) -> CheckFailed:
+    with pytest.raises(CheckFailed) as failure:
+        await run(check, catalogue)
+    return failure.value
+
+
+@each_check
+async def test_a_catalogue_that_works_passes_and_keeps_no_trace_of_the_check(check: Check) -> None:
+    catalogue = StubCatalogue()
+    catalogue.namespaces["market"] = {}
+    evidence = await run(check, catalogue)
+    assert isinstance(evidence["latency_ms"], float)
+    assert set(catalogue.namespaces) == {"market"}
+
+
+@each_check
+async def test_a_service_that_leads_nowhere_fails_before_anything_is_asked(check: Check) -> None:
+    with pytest.raises(CheckFailed, match="leads nowhere"):
+        await check.run(StubReach())
+
+
+@each_check
+async def test_a_server_that_is_no_catalogue_fails(check: Check) -> None:
+    def something_else(request: Request) -> Answer:
+        return 200, ["hello"]
+
+    failure = await failure_of(check, StubCatalogue(something_else))
+    assert "no configuration" in failure.summary
+
+
+@each_check
+async def test_a_port_that_refuses_fails_with_the_reason(check: Check) -> None:
+    with serving(StubCatalogue()) as port:
+        pass
+    with pytest.raises(CheckFailed) as failure:
+        await check.run(StubReach(ports={"iceberg-rest": port}))
+    assert "does not answer" in failure.value.summary
+
+
+async def test_a_database_that_fails_is_told_in_the_words_of_the_catalogue() -> None:
+    def no_database(request: Request) -> Answer | None:
+        if request.method == "POST":
+            return refused(500, "UncheckedSQLException", "Failed to connect: jdbc:postgresql://…\n at somewhere")
+        return None
+
+    failure = await failure_of(Namespace(type="iceberg.namespace"), StubCatalogue(no_database))
+    assert "UncheckedSQLException: Failed to connect" in failure.cause
+    assert "\n" not in failure.cause
+
+
+async def test_a_commit_that_is_accepted_but_not_kept_fails_and_is_cleaned_up() -> None:
+    def forgetful(request: Request) -> Answer | None:
+        if request.method == "POST" and request.path.endswith("/tables/probe"):
+            return 200, {"metadata-location": "x", "metadata": {}}
+        return None
+
+    catalogue = StubCatalogue(forgetful)
+    failure = await failure_of(Commit(type="iceberg.commit"), catalogue)
+    assert "loads without it" in failure.cause
+    assert catalogue.namespaces == {}
+
+
+async def test_a_catalogue_that_checks_no_requirement_fails() -> None:
+    class Careless(StubCatalogue):
+        def __call__(self, request: Request) -> Answer:
+            if request.method == "POST" and request.path.endswith("/tables/probe"):
+                body = request.json | {"requirements": []}
+                return self._commit(self.namespaces[request.path.split("/")[3]], "probe", body)
+            return super().__call__(request)
+
+    catalogue = Careless()
+    failure = await failure_of(Commit(type="iceberg.commit"), catalogue)
+    assert "never was" in failure.summary
+    assert catalogue.namespaces == {}
+
+
+async def test_a_table_that_can_not_be_made_fails_and_its_namespace_is_removed() -> None:
+    def no_store(request: Request) -> Answer | None:
+        if request.method == "POST" and request.path.endswith("/tables"):
+            return refused(500, "NoSuchBucketException", "The specified bucket does not exist")
+        return None
+
+    catalogue = StubCatalogue(no_store)
+    failure = await failure_of(Commit(type="iceberg.commit"), catalogue)
+    assert "NoSuchBucketException" in failure.cause
+    assert catalogue.namespaces == {}
+
+
+async def test_what_killed_probes_left_is_removed_with_its_tables_and_nothing_else_is() -> None:
+    catalogue = StubCatalogue()
+    old, new = f"carbon_probe_{int(time.time()) - 4000}_0badcafe", f"carbon_probe_{int(time.time()) - 60}_0badcafe"
+    catalogue.namespaces |= {old: {"probe": {}}, new: {"probe": {}}, "carbon_probe_notes": {"kept": {}}}
+    await run(Commit(type="iceberg.commit"), catalogue)
+    assert set(catalogue.namespaces) == {new, "carbon_probe_notes"}
+
+
+async def test_a_prefix_that_the_catalogue_asks_for_is_used() -> None:
+    class Prefixed(StubCatalogue):
+        def __call__(self, request: Request) -> Answer:
+            if request.path == "/v1/config":
+                return 200, {"defaults": {}, "overrides": {"prefix": "lake"}}
+            assert request.path.startswith("/v1/lake/")
+            return super().__call__(Request(request.method, request.path.replace("/lake", ""), request.body))
+
+    await run(Namespace(type="iceberg.namespace"), Prefixed())
+
+
+PRICES = {"name": "market.prices", "columns": [{"name": "price", "type": "long"}]}
+
+
+@pytest.fixture
+def declared() -> Iterator[Callable[[], Tables]]:
+    yield lambda: Tables(type="iceberg.tables", tables=[Table.model_validate(PRICES)])
+
+
+async def test_a_declared_table_that_is_missing_fails_by_its_name(declared: Callable[[], Tables]) -> None:
+    failure = await failure_of(declared(), StubCatalogue())
+    assert "market.prices: create with 1 columns" in failure.cause
+
+
+def test_a_probe_is_stale_only_when_it_is_one_and_more_than_an_hour_old() -> None:
+    name = probe_name()
+    now = time.time()
+    assert stale_probes([name, "market", "carbon_probe_x"], now + 3500) == []
+    assert stale_probes([name, "market", "carbon_probe_x"], now + 3700) == [name]
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "[]", '{"error": "no"}', '{"error": {"message": "m"}}'])
+def test_an_error_in_no_known_shape_is_quoted(body: str) -> None:
+    assert refusal_text(body) == body
