@@ -240,9 +240,7 @@ def _silence(leader: Mapping[str, Any], voter: Mapping[str, Any]) -> int:
 def quorum_problem(partition: Mapping[str, Any], voters: int, max_lag: int, max_silence: float) -> CheckFailed | None:
     """What is wrong with the quorum of the metadata partition that the brokers describe; None if nothing."""
     if partition.get("error"):
-        return CheckFailed(
-            "Kafka's metadata quorum gives an error", str(partition["error"]), "see the controllers' logs"
-        )
+        return CheckFailed("Kafka's metadata quorum has failed", str(partition["error"]), "see the controllers' logs")
     known = [v["replica_id"] for v in partition["current_voters"]]
     if partition["leader_id"] not in known:
         return CheckFailed(

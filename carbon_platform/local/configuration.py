@@ -165,6 +165,8 @@ def _api_server(layout: Layout) -> dict[str, object]:
         "requestheader-username-headers": "X-Remote-User",
         "proxy-client-cert-file": pki / "front-proxy.crt",
         "proxy-client-key-file": pki / "front-proxy.key",
+        # Straight to the pods: before kube-proxy has its rules, a Service address leads out of this machine.
+        "enable-aggregator-routing": "true",
         "profiling": "false",
         "event-ttl": "2h",
     }

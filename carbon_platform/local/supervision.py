@@ -22,7 +22,6 @@ logfile_maxbytes=5MB
 logfile_backups=1
 pidfile={folder}/supervisor.pid
 childlogdir={logs}
-minfds=65536
 
 [unix_http_server]
 file={socket}

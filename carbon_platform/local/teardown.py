@@ -1,7 +1,6 @@
 """Removing what a stopped cluster leaves on the machine: pods, mounts, network, firewall rules."""
 
 import contextlib
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -113,4 +112,4 @@ def _cgroups() -> None:
         folders = sorted((p for p in root.rglob("*") if p.is_dir()), key=lambda p: len(p.parts), reverse=True)
         for folder in [*folders, root]:
             with contextlib.suppress(OSError):
-                os.rmdir(folder)
+                folder.rmdir()

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
+import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -51,9 +53,15 @@ class Archives:
             if other != path:
                 other.unlink(missing_ok=True)
 
-    def discard(self, path: Path) -> None:
-        """Remove an archive that turned out to be unreadable."""
+    def discard_if_damaged(self, path: Path) -> bool:
+        """Remove an archive that is not what it was when it was made; whether it was removed.
+
+        For an archive that could not be used: the reason may as well lie with who wanted to use it.
+        """
+        if intact(path):
+            return False
         path.unlink(missing_ok=True)
+        return True
 
     @contextlib.asynccontextmanager
     async def claim(self, on_wait: Callable[[], None], seconds: float = LOCK_SECONDS) -> AsyncIterator[None]:
@@ -68,6 +76,27 @@ class Archives:
             for part in self.folder.glob("*.part"):
                 part.unlink()
             yield
+
+
+def intact(path: Path) -> bool:
+    """Whether every blob of an OCI archive is what its name, its SHA-256, says (image-layout specification)."""
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                folder, _, name = member.name.rpartition("/")
+                content = archive.extractfile(member) if folder == "blobs/sha256" else None
+                if content and _sha256(content) != name:
+                    return False
+            return "index.json" in archive.getnames()
+    except (OSError, tarfile.TarError):
+        return False
+
+
+def _sha256(content: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while block := content.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 async def _lock(lock: IO[str], on_wait: Callable[[], None], seconds: float) -> None:

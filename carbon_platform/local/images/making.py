@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,23 @@ from carbon_platform.errors import CarbonError
 from carbon_platform.local.images.archives import Archives
 from carbon_platform.local.images.engine import Engine
 from carbon_platform.local.images.process import DiskFull, ProgramFailed
+from carbon_platform.local.images.progress import Steps
 from carbon_platform.local.images.recipes import Recipe, Recipes
 from carbon_platform.local.images.registries import Registries
-from carbon_platform.local.images.resolution import Attempt, Image, ImageUnavailable, Way, wanted, ways_to_make
+from carbon_platform.local.images.resolution import (
+    Attempt,
+    Image,
+    ImageUnavailable,
+    Way,
+    attempt_failed,
+    wanted,
+    ways_to_make,
+)
 
 CONCURRENCY = 2
 """Builds mostly wait for the network; two keep two cores busy."""
 
 RECIPE_LABEL = "carbon.recipe"
-
-Progress = Callable[[str, str, float], None]
-"""Told at each step: the image, what happens to it, and the seconds since its first step."""
 
 ProgramFolder = Callable[[str], Awaitable[Path]]
 """A folder that holds a Go program as go/bin/NAME, built if need be."""
@@ -38,7 +43,7 @@ class Making:
         registries: Registries,
         program_digest: Callable[[str], str],
         program_folder: ProgramFolder,
-        progress: Progress,
+        steps: Steps,
     ) -> None:
         self._recipes = recipes
         self._archives = archives
@@ -46,10 +51,9 @@ class Making:
         self._registries = registries
         self._program_digest = program_digest
         self._program_folder = program_folder
-        self._progress = progress
+        self._steps = steps
         self._places = asyncio.Semaphore(CONCURRENCY)
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._began: dict[str, float] = {}
 
     async def archive(self, image: Image) -> Path:
         """The archive of an image, made if there is none.
@@ -70,7 +74,7 @@ class Making:
         async with self._step(image, "saving"):
             with self._archives.place(image.reference, image.digest) as path:
                 await self._engine.save(image.reference, path)
-        self._tell(image, "made")
+        self._steps.tell(image.reference, "made")
 
     async def _store(self, image: Image) -> None:
         """Have an image that others are built on in the engine's store, and an archive of it."""
@@ -85,41 +89,38 @@ class Making:
             async with self._step(image, "unpacking"):
                 await self._engine.load(archive)
         except ProgramFailed:
-            # Whatever is wrong with it, it can be made again.
-            self._archives.discard(archive)
+            if not await asyncio.to_thread(self._archives.discard_if_damaged, archive):
+                raise
             return False
         return True
 
     async def _obtain(self, image: Image) -> None:
         """Have an image in the engine's store by the first way that works."""
         attempts: list[Attempt] = []
+        root: ImageUnavailable | None = None
         for way in ways_to_make(image):
             try:
-                reason = await self._try(way, image)
+                await self._try(way, image)
             except DiskFull:
                 raise
             except CarbonError as error:
-                reason = ": ".join(part for part in (error.summary, error.cause) if part)
-                attempts.append(Attempt(way, reason, error.evidence))
+                attempts.append(attempt_failed(way, image, error))
+                root = error if isinstance(error, ImageUnavailable) else root
             else:
-                if reason is None:
-                    return
-                attempts.append(Attempt(way, reason))
-        raise ImageUnavailable(image, attempts)
+                return
+        raise ImageUnavailable(image, attempts, root)
 
-    async def _try(self, way: Way, image: Image) -> str | None:
-        """Try one way. None when it worked, the reason when it is known beforehand not to."""
+    async def _try(self, way: Way, image: Image) -> None:
         if way is Way.PULL and image.upstream:
             unreachable = await self._registries.unreachable(image.upstream)
             if unreachable:
-                return unreachable
+                raise CarbonError(f"{image.upstream} can't be pulled", unreachable)
             async with self._step(image, f"pulling {image.upstream}"):
                 await self._engine.pull(image.upstream, image.reference)
-            return None
-        if way is Way.BUILD and image.recipe:
+        elif way is Way.BUILD and image.recipe:
             await self._build(image, image.recipe)
-            return None
-        return "there is no archive of it"
+        else:
+            raise CarbonError(f"{image.reference} is not cached", "there is no archive of it")
 
     async def _build(self, image: Image, recipe: Recipe) -> None:
         if recipe.distribution:
@@ -136,7 +137,7 @@ class Making:
                 self._arguments(recipe),
                 {RECIPE_LABEL: image.digest},
                 contexts,
-                lambda step: self._tell(image, step),
+                lambda step: self._steps.tell(image.reference, step),
             )
 
     def _arguments(self, recipe: Recipe) -> dict[str, str]:
@@ -163,12 +164,8 @@ class Making:
     @contextlib.asynccontextmanager
     async def _step(self, image: Image, step: str) -> AsyncIterator[None]:
         async with self._places:
-            self._tell(image, step)
+            self._steps.tell(image.reference, step)
             yield
-
-    def _tell(self, image: Image, step: str) -> None:
-        began = self._began.setdefault(image.reference, time.monotonic())
-        self._progress(image.reference, step, time.monotonic() - began)
 
 
 def _disk_full(image: Image, error: DiskFull) -> DiskFull:

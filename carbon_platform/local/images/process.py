@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,10 @@ from carbon_platform.errors import CarbonError
 
 GRACE_SECONDS = 5.0
 TAIL_LINES = 15
+CAUSE_LENGTH = 200
+FULL_BYTES = 16 << 20
+"""A disk with less than this left is full: a program stops before the last byte."""
+MEASURE_SECONDS = 0.2
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f]")
 _DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
@@ -43,11 +48,11 @@ async def run(
     deadline: float,
     environment: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
-) -> list[str]:
-    """Run a program to its end, its output appended to `log`; returns its last lines.
+) -> None:
+    """Run a program to its end, its output appended to `log`.
 
     `deadline` is in seconds. The program and all it started are ended when the deadline passes or the caller is
-    cancelled. Raises DiskFull when that was the reason, else ProgramFailed.
+    cancelled. Raises DiskFull when the disk of `log` filled up meanwhile, else ProgramFailed.
     """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     process = await asyncio.create_subprocess_exec(
@@ -58,23 +63,51 @@ async def run(
         env={**os.environ, **(environment or {})},
         start_new_session=True,
     )
+    room = _Room(log.parent)
+    measuring = asyncio.create_task(room.measure())
     try:
         with full_disk_told(log.parent):
             async with asyncio.timeout(deadline):
                 await _follow(process, log, tail, on_line)
                 code = await process.wait()
     except TimeoutError:
-        raise ProgramFailed(
-            f"{argv[0]} did not end within {deadline:.0f} s", "it was stopped at its deadline", evidence=tail
-        ) from None
+        cause = f"{argv[0]} did not end within {deadline:.0f} s"
+        raise ProgramFailed(f"{argv[0]} was stopped", cause, f"see {log}", tail) from None
     finally:
+        measuring.cancel()
         await _end(process)
-    if code == 0:
-        return list(tail)
+    if code != 0:
+        raise _failure(argv[0], code, list(tail), log, room.lowest)
+
+
+def _failure(program: str, code: int, tail: list[str], log: Path, lowest: int) -> CarbonError:
     full = next((line for line in tail if _DISK_FULL.search(line)), None)
-    if full:
-        raise DiskFull(f"{argv[0]} ran out of disk", full, "free some space", tail)
-    raise ProgramFailed(f"{argv[0]} failed", tail[-1] if tail else f"exit code {code}, no output", evidence=tail)
+    # buildah does not always pass the reason on: its copying ends with "closed pipe" on a full disk.
+    if full or lowest < FULL_BYTES:
+        left = f"there were {lowest >> 20} MiB left in {log.parent}"
+        return DiskFull(f"{program} ran out of disk", _shortened(full) if full else left, "free some space", tail)
+    cause = _shortened(tail[-1]) if tail else f"exit code {code}, no output"
+    return ProgramFailed(f"{program} failed", cause, f"see {log}", tail)
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= CAUSE_LENGTH else f"{line[:CAUSE_LENGTH]}…"
+
+
+class _Room:
+    """The least room that a folder's disk had, in bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.lowest = self._free()
+
+    async def measure(self) -> None:
+        while True:
+            await asyncio.sleep(MEASURE_SECONDS)
+            self.lowest = min(self.lowest, self._free())
+
+    def _free(self) -> int:
+        return shutil.disk_usage(self._folder).free
 
 
 async def _follow(

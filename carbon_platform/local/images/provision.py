@@ -10,9 +10,10 @@ from carbon_platform.errors import Blocked, CarbonError
 from carbon_platform.local import packages
 from carbon_platform.local.images.archives import Archives
 from carbon_platform.local.images.engine import Buildah
-from carbon_platform.local.images.making import Making, Progress
+from carbon_platform.local.images.making import Making
 from carbon_platform.local.images.node import ContainerdNode, Node
 from carbon_platform.local.images.programs import program_digest, program_folder
+from carbon_platform.local.images.progress import Progress, Steps
 from carbon_platform.local.images.recipes import Recipes, default_folder, load_recipes
 from carbon_platform.local.images.registries import Registries
 from carbon_platform.local.images.resolution import Image, ImagesUnavailable, on_node, wanted
@@ -26,9 +27,6 @@ PROGRAMS = {
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 """For each program and file that making images takes, the Debian package that has it."""
-
-ALL = "images"
-"""Stands for the image where progress is about all of them."""
 
 
 async def ensure(
@@ -58,66 +56,66 @@ def _wanted(references: Sequence[str], recipes: Recipes) -> list[Image]:
 
 
 async def _provide(images: Sequence[Image], progress: Progress, cache: Path, node: Node | None) -> None:
-    archives = Archives(cache / "images")
-    cached = [image for image in images if archives.find(image.reference, image.digest)]
+    delivery = _Delivery(Archives(cache / "images"), node, Steps(progress))
+    cached = [image for image in images if delivery.archives.find(image.reference, image.digest)]
     absent = [image for image in images if image not in cached]
-    failures: dict[str, CarbonError] = {}
-    await asyncio.gather(*(_deliver(image, archives, progress, node, failures) for image in cached))
+    await asyncio.gather(*(delivery.bring(image) for image in cached))
     if absent:
-        async with _making(archives, progress, cache) as making:
-            made = [_make_and_deliver(image, making, archives, progress, node, failures) for image in absent]
-            await asyncio.gather(*made)
+        async with _making(delivery.archives, delivery.steps, cache) as making:
+            await asyncio.gather(*(delivery.make(image, making) for image in absent))
+    failures = delivery.failures
     if len(failures) == 1:
         raise next(iter(failures.values()))
     if failures:
         raise ImagesUnavailable(failures)
 
 
-async def _make_and_deliver(
-    image: Image,
-    making: Making,
-    archives: Archives,
-    progress: Progress,
-    node: Node | None,
-    failures: dict[str, CarbonError],
-) -> None:
-    try:
-        await making.archive(image)
-    except CarbonError as error:
-        failures[image.reference] = error
-    else:
-        await _deliver(image, archives, progress, node, failures)
+class _Delivery:
+    """Brings archives onto a node, or nowhere if there is none; what fails does not keep the others."""
 
+    def __init__(self, archives: Archives, node: Node | None, steps: Steps) -> None:
+        self.archives = archives
+        self.steps = steps
+        self.failures: dict[str, CarbonError] = {}
+        self._node = node
 
-async def _deliver(
-    image: Image, archives: Archives, progress: Progress, node: Node | None, failures: dict[str, CarbonError]
-) -> None:
-    """Bring an archive onto the node, if there is one. An archive that can't be imported is not kept."""
-    if node is None:
-        return
-    archive = archives.path(image.reference, image.digest)
-    progress(image.reference, "importing", 0.0)
-    try:
-        await node.load(archive, image.reference, image.digest)
-    except CarbonError as error:
-        archives.discard(archive)
-        failures[image.reference] = CarbonError(
-            f"image {image.reference} can't be brought onto the node",
-            error.cause or error.summary,
-            "run it again: its archive was removed, and will be made anew",
-            error.evidence,
-        )
+    async def make(self, image: Image, making: Making) -> None:
+        """Make the archive of an image, and bring it."""
+        try:
+            await making.archive(image)
+        except CarbonError as error:
+            self.failures[image.reference] = error
+        else:
+            await self.bring(image)
+
+    async def bring(self, image: Image) -> None:
+        """Bring an archive that is there. One that turns out to be damaged is not kept."""
+        if self._node is None:
+            return
+        archive = self.archives.path(image.reference, image.digest)
+        self.steps.tell(image.reference, "importing")
+        try:
+            await self._node.load(archive, image.reference, image.digest)
+        except CarbonError as error:
+            damaged = await asyncio.to_thread(self.archives.discard_if_damaged, archive)
+            self.failures[image.reference] = CarbonError(
+                f"image {image.reference} can't be brought onto the node",
+                f"its archive {archive} is damaged" if damaged else error.cause or error.summary,
+                "run it again: the archive was removed and will be made anew" if damaged else error.fix,
+                error.evidence,
+            )
+        else:
+            self.steps.tell(image.reference, "on the node")
 
 
 @contextlib.asynccontextmanager
-async def _making(archives: Archives, progress: Progress, cache: Path) -> AsyncIterator[Making]:
+async def _making(archives: Archives, steps: Steps, cache: Path) -> AsyncIterator[Making]:
     """A session of making archives, with the cache claimed and a workplace that is gone afterwards."""
     if os.geteuid() != 0:
         raise Blocked("images can't be made", "making them takes root", "run it as root, or put archives in the cache")
-    await asyncio.to_thread(packages.ensure, PROGRAMS, lambda text: progress(ALL, text, 0.0))
-    waiting = "waiting for another process that makes images"
+    await asyncio.to_thread(packages.ensure, PROGRAMS, steps.tell_all)
     async with (
-        archives.claim(lambda: progress(ALL, waiting, 0.0)),
+        archives.claim(lambda: steps.tell_all("waiting for another process that makes images")),
         workplace(archives.folder / "work") as work,
     ):
         making = Making(
@@ -126,8 +124,8 @@ async def _making(archives: Archives, progress: Progress, cache: Path) -> AsyncI
             await Buildah.start(work, archives.folder / "logs"),
             Registries(archives.folder / "registries.json"),
             program_digest,
-            lambda name: program_folder(name, cache, work, lambda text: progress(ALL, text, 0.0)),
-            progress,
+            lambda name: program_folder(name, cache, work, steps.tell_all),
+            steps,
         )
         try:
             yield making

@@ -36,6 +36,7 @@ class Attempt:
 
     way: Way
     reason: str
+    fix: str = ""
     evidence: tuple[str, ...] = ()
 
 
@@ -68,23 +69,32 @@ def ways_to_make(image: Image) -> tuple[Way, ...]:
 
 
 class ImageUnavailable(Blocked):
-    """No way led to an image. `attempts` are the ways that were tried."""
+    """No way led to an image.
 
-    def __init__(self, image: Image, attempts: Sequence[Attempt]) -> None:
+    `attempts` are the ways that were tried; `root` is the image that could not be made, where that is another one,
+    which this one is built on.
+    """
+
+    def __init__(self, image: Image, attempts: Sequence[Attempt], root: "ImageUnavailable | None" = None) -> None:
         self.image = image
         self.attempts = tuple(attempts)
+        self.root = root.root if root else self
         super().__init__(
             f"image {image.reference} can't be had",
             "; ".join(f"{attempt.way.value}: {attempt.reason}" for attempt in attempts),
-            _fix(image),
+            "; or ".join(dict.fromkeys(attempt.fix for attempt in attempts if attempt.fix)),
             [line for attempt in attempts for line in attempt.evidence],
         )
 
 
-def _fix(image: Image) -> str:
-    if image.recipe is None:
-        return f"make {image.reference} reachable from here, or write a recipe for it in images/"
-    return "give this machine access to that registry, or correct what stopped the build"
+def attempt_failed(way: Way, image: Image, error: CarbonError) -> Attempt:
+    """The attempt that ended with an error, in the words of the story."""
+    if isinstance(error, ImageUnavailable):
+        root = error.root
+        reason = f"it is built on {root.image.reference}, which can't be had ({root.cause})"
+        return Attempt(way, reason, root.fix, root.evidence)
+    fix = f"see that {image.upstream} can be pulled here" if way is Way.PULL else error.fix
+    return Attempt(way, error.cause or error.summary, fix, error.evidence)
 
 
 class ImagesUnavailable(Blocked):
@@ -92,9 +102,15 @@ class ImagesUnavailable(Blocked):
 
     def __init__(self, failures: Mapping[str, CarbonError]) -> None:
         self.failures = dict(failures)
+        # What fails for the same reason is told once.
+        roots = {str(root): root for root in map(_root, failures.values())}.values()
         super().__init__(
             f"{len(failures)} images can't be had: {', '.join(sorted(failures))}",
-            "; ".join(sorted({failure.cause for failure in failures.values()})),
-            "; ".join(sorted({failure.fix for failure in failures.values()})),
-            [line for failure in failures.values() for line in str(failure).splitlines()],
+            "; ".join(f"{root.summary}: {root.cause}" for root in roots),
+            "; or ".join(dict.fromkeys(root.fix for root in roots if root.fix)),
+            [line for root in roots for line in root.evidence],
         )
+
+
+def _root(error: CarbonError) -> CarbonError:
+    return error.root if isinstance(error, ImageUnavailable) else error

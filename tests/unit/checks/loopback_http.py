@@ -30,6 +30,7 @@ def serving(answer: Callable[[Request], Answer]) -> Iterator[int]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16  # one packet for each answer
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -41,9 +42,9 @@ def serving(answer: Callable[[Request], Answer]) -> Iterator[int]:
             if self.command != "HEAD":
                 self.wfile.write(sent)
 
-        do_GET = do_POST = do_HEAD = do_DELETE = _answer
+        do_GET = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815 - the names that http.server looks for
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

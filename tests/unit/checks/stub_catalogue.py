@@ -75,11 +75,8 @@ class StubCatalogue:
         table = copy.deepcopy(tables[name])
         metadata = table["metadata"]
         for wanted in body["requirements"]:
-            held = {
-                "assert-table-uuid": lambda w: w["uuid"] == metadata["table-uuid"],
-                "assert-current-schema-id": lambda w: w["current-schema-id"] == metadata["current-schema-id"],
-            }[wanted["type"]]
-            if not held(wanted):
+            key = {"assert-table-uuid": "table-uuid", "assert-current-schema-id": "current-schema-id"}[wanted["type"]]
+            if wanted.get(key, wanted.get("uuid")) != metadata[key]:
                 return refused(409, "CommitFailedException", f"Requirement failed: {wanted['type']}")
         for update in body["updates"]:
             _update(metadata, update)

@@ -1,5 +1,4 @@
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -128,16 +127,9 @@ async def test_a_prefix_that_the_catalogue_asks_for_is_used() -> None:
     await run(Namespace(type="iceberg.namespace"), Prefixed())
 
 
-PRICES = {"name": "market.prices", "columns": [{"name": "price", "type": "long"}]}
-
-
-@pytest.fixture
-def declared() -> Iterator[Callable[[], Tables]]:
-    yield lambda: Tables(type="iceberg.tables", tables=[Table.model_validate(PRICES)])
-
-
-async def test_a_declared_table_that_is_missing_fails_by_its_name(declared: Callable[[], Tables]) -> None:
-    failure = await failure_of(declared(), StubCatalogue())
+async def test_a_declared_table_that_is_missing_fails_by_its_name() -> None:
+    prices = Table.model_validate({"name": "market.prices", "columns": [{"name": "price", "type": "long"}]})
+    failure = await failure_of(Tables(type="iceberg.tables", tables=[prices]), StubCatalogue())
     assert "market.prices: create with 1 columns" in failure.cause
 
 
