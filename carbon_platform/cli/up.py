@@ -31,7 +31,7 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], json: b
     if not json:
         _announce(looks, todo, forced)
     if images:
-        _provide(images, json)
+        _provide(images)
     from carbon_platform.cli.run import execute
 
     run_id, failed = execute(platform, todo, sorted(forced), confirm, quiet=json)
@@ -78,10 +78,10 @@ def _images(looks: Mapping[str, Look]) -> list[str]:
     return list(images)
 
 
-def _provide(images: Sequence[str], quiet: bool) -> None:
+def _provide(images: Sequence[str]) -> None:
     from carbon_platform.cli.images import provide
 
-    provide(images, quiet=quiet)
+    provide(images)
 
 
 def _announce(looks: Mapping[str, Look], todo: Sequence[str], forced: set[str]) -> None:
