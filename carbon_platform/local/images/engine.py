@@ -10,6 +10,7 @@ from carbon_platform.errors import Blocked
 from carbon_platform.local.images import trust
 from carbon_platform.local.images.distribution import bootstrap_command
 from carbon_platform.local.images.process import ProgramFailed, run
+from carbon_platform.local.images.workplace import temporary
 
 BUILD_SECONDS = 1200.0
 PULL_SECONDS = 900.0
@@ -63,7 +64,7 @@ class Buildah:
             *("--runroot", str(work / "run")),
             *("--storage-driver", driver),
         ]
-        self._environment = {"TMPDIR": str(work / "tmp")}
+        self._environment = {"TMPDIR": str(temporary(work))}
         self._arguments: dict[str, str] = {}
 
     @classmethod
@@ -158,7 +159,7 @@ async def _driver(work: Path, logs: Path) -> str:
     for driver in DRIVERS:
         probe = ["buildah", "--root", str(work / driver), "--runroot", str(work / "run"), "--storage-driver", driver]
         try:
-            await run([*probe, "info"], logs / "storage.log", COPY_SECONDS, {"TMPDIR": str(work / "tmp")})
+            await run([*probe, "info"], logs / "storage.log", COPY_SECONDS, {"TMPDIR": str(temporary(work))})
         except ProgramFailed as failure:
             failures.append(f"{driver}: {failure.cause}")
         else:

@@ -63,10 +63,7 @@ class Making:
         found = self._archives.find(image.reference, image.digest)
         if found:
             return found
-        try:
-            await self._once("archive", image, self._make)
-        except DiskFull as error:
-            raise _disk_full(image, error) from error
+        await self._once("archive", image, self._make)
         return self._archives.path(image.reference, image.digest)
 
     async def _make(self, image: Image) -> None:
@@ -165,7 +162,10 @@ class Making:
     async def _step(self, image: Image, step: str) -> AsyncIterator[None]:
         async with self._places:
             self._steps.tell(image.reference, step)
-            yield
+            try:
+                yield
+            except DiskFull as error:
+                raise _disk_full(image, error) from error
 
 
 def _disk_full(image: Image, error: DiskFull) -> DiskFull:

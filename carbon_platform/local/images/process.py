@@ -15,10 +15,10 @@ from carbon_platform.errors import CarbonError
 
 GRACE_SECONDS = 5.0
 TAIL_LINES = 15
-CAUSE_LENGTH = 200
-FULL_BYTES = 16 << 20
+LINE_LENGTH = 300
+FULL_BYTES = 64 << 20
 """A disk with less than this left is full: a program stops before the last byte."""
-MEASURE_SECONDS = 0.2
+MEASURE_SECONDS = 0.1
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f]")
 _DISK_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 
@@ -81,17 +81,16 @@ async def run(
 
 
 def _failure(program: str, code: int, tail: list[str], log: Path, lowest: int) -> CarbonError:
-    full = next((line for line in tail if _DISK_FULL.search(line)), None)
     # buildah does not always pass the reason on: its copying ends with "closed pipe" on a full disk.
-    if full or lowest < FULL_BYTES:
-        left = f"there were {lowest >> 20} MiB left in {log.parent}"
-        return DiskFull(f"{program} ran out of disk", _shortened(full) if full else left, "free some space", tail)
-    cause = _shortened(tail[-1]) if tail else f"exit code {code}, no output"
+    if lowest < FULL_BYTES or any(_DISK_FULL.search(line) for line in tail):
+        cause = f"no space left on device: {lowest >> 20} MiB in {log.parent}"
+        return DiskFull(f"{program} ran out of disk", cause, "free some space", tail[-1:])
+    cause = tail[-1] if tail else f"exit code {code}, no output"
     return ProgramFailed(f"{program} failed", cause, f"see {log}", tail)
 
 
 def _shortened(line: str) -> str:
-    return line if len(line) <= CAUSE_LENGTH else f"{line[:CAUSE_LENGTH]}…"
+    return line if len(line) <= LINE_LENGTH else f"{line[:LINE_LENGTH]}…"
 
 
 class _Room:
@@ -130,7 +129,7 @@ def _keep(raw: bytes, write: Callable[[str], object], tail: deque[str], on_line:
     if not line:
         return
     write(line + "\n")
-    tail.append(line)
+    tail.append(_shortened(line))
     if on_line:
         on_line(line)
 

@@ -78,7 +78,7 @@ class ImageUnavailable(Blocked):
     def __init__(self, image: Image, attempts: Sequence[Attempt], root: "ImageUnavailable | None" = None) -> None:
         self.image = image
         self.attempts = tuple(attempts)
-        self.root = root.root if root else self
+        self.root: ImageUnavailable = root.root if root else self
         super().__init__(
             f"image {image.reference} can't be had",
             "; ".join(f"{attempt.way.value}: {attempt.reason}" for attempt in attempts),

@@ -24,9 +24,9 @@ async def workplace(folder: Path) -> AsyncIterator[Path]:
     """
     await asyncio.to_thread(dismantle, folder)
     with full_disk_told(folder):
-        (folder / "tmp").mkdir(parents=True)
+        temporary(folder).mkdir(parents=True)
     try:
-        yield folder
+        yield folder.resolve()
     finally:
         await asyncio.shield(asyncio.to_thread(dismantle, folder))
 
@@ -73,9 +73,19 @@ def _end_inhabitants(root: Path, deadline: float) -> None:
 
 
 def _inhabitants(root: Path) -> Iterator[int]:
-    """Processes whose root directory lies in the folder: steps of a build whose parent was killed."""
+    """Processes that work in the folder: their temporary files go there, or it holds their root directory.
+
+    These are the programs and the steps of builds whose parent was killed.
+    """
+    mark = f"TMPDIR={temporary(root)}".encode()
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if (entry / "root").readlink().is_relative_to(root):
+                environment = (entry / "environ").read_bytes().split(b"\0")
+                if mark in environment or (entry / "root").readlink().is_relative_to(root):
                     yield int(entry.name)
+
+
+def temporary(work: Path) -> Path:
+    """Where programs that run in a workplace put their temporary files; each has to be told so by TMPDIR."""
+    return work / "tmp"
