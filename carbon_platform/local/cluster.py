@@ -206,7 +206,7 @@ def _refuse_taken_ports(layout: Layout) -> None:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind(("0.0.0.0", port))
+                    probe.bind(("0.0.0.0", port))  # noqa: S104 - asks whether any address has it; never listens
                     break
                 except OSError as error:
                     if time.monotonic() < deadline and _holder(port) is None:

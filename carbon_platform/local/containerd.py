@@ -1,5 +1,6 @@
 """The cluster's own containerd: which images it has, and giving it more."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -37,15 +38,13 @@ def scratch_archive(
     target: Path, reference: str, files: Mapping[str, Path], links: Mapping[str, str], entrypoint: list[str], user: str
 ) -> None:
     """An image that is nothing but these files, in the format of `docker save`: no engine is needed to make it."""
-    import hashlib
-
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
         for name, file in files.items():
             info = tarfile.TarInfo(name.lstrip("/"))
             info.size, info.mode = file.stat().st_size, 0o755
-            with file.open("rb") as content:
-                tar.addfile(info, content)
+            with file.open("rb") as program:
+                tar.addfile(info, program)
         for name, to in links.items():
             info = tarfile.TarInfo(name.lstrip("/"))
             info.type, info.linkname = tarfile.SYMTYPE, to
