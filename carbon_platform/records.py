@@ -48,6 +48,8 @@ class Record:
     failed_at: str = ""
     failure: str = ""
     """Why the last materialization failed; empty when it did not."""
+    blocked: bool = False
+    """True when it failed for want of something else: a need, a permission, an image."""
     checks: tuple[CheckResult, ...] = ()
 
 

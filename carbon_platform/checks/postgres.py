@@ -73,11 +73,17 @@ class Write(PostgresCheck):
 
 async def _one_writer(reach: Reach, service: ServiceName) -> None:
     ready = await ready_endpoints(reach, service)
-    if len(ready) != 1:
+    if not ready:
+        raise CheckFailed(
+            f"no PostgreSQL primary stands behind Service {service}",
+            "it has no ready endpoint",
+            "see the primary's pod, its log, and the selector of the Service",
+        )
+    if len(ready) > 1:
         raise CheckFailed(
             f"Service {service} has {len(ready)} primaries",
-            f"ready endpoints: {', '.join(ready) or 'none'}; there must be exactly one",
-            "more than one may mean two writers: stop the clients and find out which holds the data",
+            f"its ready endpoints are {', '.join(ready)}; with more than one, two servers may take writes",
+            "stop the clients and find out which holds the data",
         )
 
 
@@ -150,7 +156,7 @@ class Databases(PostgresCheck):
             raise CheckFailed(
                 "the consumers of PostgreSQL can't work as declared",
                 "; ".join(problems),
-                "see the log of the provisioner pod, which keeps roles and databases as declared",
+                "the log of the provisioner pod, which keeps roles and databases as declared, says why",
             )
         milliseconds = round((time.perf_counter() - began) * 1000, 2)
         roles = len({d.owner for d in self.databases})

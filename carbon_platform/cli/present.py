@@ -1,6 +1,7 @@
 """How results look: for people with colours on a terminal, plain when piped, JSON for scripts."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,11 @@ from carbon_platform.health.state import State
 from carbon_platform.materialization.see import Seen
 from carbon_platform.settings import Settings
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+_PIPED_WIDTH = 200
+"""Nobody sees where a pipe's lines end: scripts and logs get them whole."""
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _PIPED_WIDTH)
 
 COLOURS: Mapping[State, str] = {
     State.VERIFIED: "green",
@@ -115,6 +119,6 @@ def table(all_seen: Iterable[Seen]) -> Table:
             f"{passed}/{len(seen.checks)}" if seen.checks else "-",
             str(seen.revision or "-"),
             where,
-            "" if seen.state is State.VERIFIED else seen.reason.splitlines()[0],
+            "" if seen.state is State.VERIFIED else next(iter(seen.reason.splitlines()), ""),
         )
     return shown

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from carbon_platform.cli.present import as_json, console, print_json, score
+from carbon_platform.cli.present import as_json, console, print_error, print_json, score
 from carbon_platform.cluster.target import LOCAL_CONTEXT
+from carbon_platform.errors import CarbonError
 from carbon_platform.materialization.look import Look, look
 from carbon_platform.materialization.see import see
 from carbon_platform.materialization.session import open_session
@@ -81,7 +82,11 @@ def _images(looks: Mapping[str, Look]) -> list[str]:
 def _provide(images: Sequence[str]) -> None:
     from carbon_platform.cli.images import provide
 
-    provide(images)
+    try:
+        provide(images)
+    except CarbonError as error:
+        # What needs the image will say so when it can't start; the others go on.
+        print_error(error)
 
 
 def _announce(looks: Mapping[str, Look], todo: Sequence[str], forced: set[str]) -> None:

@@ -46,11 +46,10 @@ def state(
     if sight.writer:
         return State.DEPLOYING, f"{sight.writer} is at work on it"
     failed = bool(record.failure) and record.failed_at > record.verified_at
-    blocked = failed and "nothing was changed" in record.failure
+    if failed and (record.blocked or not sight.installed):
+        return (State.BLOCKED if record.blocked else State.FAILED), record.failure
     if not sight.installed:
-        if blocked:
-            return State.BLOCKED, record.failure
-        return (State.FAILED, record.failure) if failed else (State.ABSENT, "not installed")
+        return State.ABSENT, "not installed"
     if not sight.wanted_pods:
         return State.OFF, "scaled to nothing on purpose"
     if failed:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from carbon_platform.checks.run import now
-from carbon_platform.errors import CarbonError
+from carbon_platform.errors import Blocked, CarbonError, PermissionDenied
 from carbon_platform.materialization.outcome import Outcome
 from carbon_platform.materialization.session import Session
 from carbon_platform.spec.platform import Component
@@ -11,7 +11,7 @@ from carbon_platform.spec.platform import Component
 
 def record_outcome(outcome: Outcome, component: Component, session: Session) -> None:
     """What was deployed, and whether it was proven to work."""
-    verified = {"verified_at": now(), "failure": ""} if outcome.verified else {}
+    verified = {"verified_at": now(), "failure": "", "blocked": False} if outcome.verified else {}
     session.records.put(
         dataclasses.replace(
             session.records.get(component.key),
@@ -27,4 +27,5 @@ def record_outcome(outcome: Outcome, component: Component, session: Session) -> 
 def record_failure(error: CarbonError, component: Component, session: Session) -> None:
     """Why it could not be deployed, or did not become ready."""
     record = session.records.get(component.key)
-    session.records.put(dataclasses.replace(record, failed_at=now(), failure=str(error)))
+    blocked = isinstance(error, Blocked | PermissionDenied)
+    session.records.put(dataclasses.replace(record, failed_at=now(), failure=str(error), blocked=blocked))

@@ -24,7 +24,9 @@ async def verify(component: Component, session: Session) -> list[CheckResult]:
     checks = (first, *results)
     record = session.records.get(component.key)
     if all(check.passed for check in checks) and record.digest == component.digest:
-        record = dataclasses.replace(record, verified_at=now(), checks_digest=component.checks_digest, failure="")
+        record = dataclasses.replace(
+            record, verified_at=now(), checks_digest=component.checks_digest, failure="", blocked=False
+        )
     session.records.put(dataclasses.replace(record, checks=checks))
     return list(checks)
 

@@ -9,7 +9,7 @@ from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.cluster.watch import Mirror, Mirrors, wait_until
-from carbon_platform.errors import NotReady
+from carbon_platform.errors import Blocked, CarbonError, NotReady
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, stuck_pods
 from carbon_platform.health.status import WORKLOADS, Status, status
@@ -30,7 +30,8 @@ async def wait_ready(
 ) -> None:
     """Return when every object is as its spec wants it.
 
-    Raises NotReady with the cause as soon as one can't become so by itself, or at the deadline (seconds).
+    Raises NotReady (Blocked for an image that can't be had) with the cause as soon as one can't become so by
+    itself, or at the deadline (seconds).
     """
     awaited = [name for name in names if name.kind not in _NOTHING_TO_AWAIT]
     if not awaited:
@@ -152,11 +153,13 @@ def _late(waiting: dict[ObjectName, Status], mirrored: Mirrored, deadline: float
     return late
 
 
-async def _not_ready(cause: Cause, api: Api) -> NotReady:
+async def _not_ready(cause: Cause, api: Api) -> CarbonError:
     evidence = [*cause.evidence]
     if cause.kind in {Kind.CRASH_LOOP, Kind.OUT_OF_MEMORY, Kind.DEADLINE}:
         evidence += await last_words(cause.object, api)
-    return NotReady(f"{cause.object} can't become ready: {cause.kind}", cause.why, cause.fix, evidence)
+    # An image that is not to be had is no fault of the component: it waits for somebody to bring it.
+    kind = Blocked if cause.kind is Kind.IMAGE else NotReady
+    return kind(f"{cause.object} can't become ready: {cause.kind}", cause.why, cause.fix, evidence)
 
 
 async def last_words(name: ObjectName, api: Api) -> list[str]:

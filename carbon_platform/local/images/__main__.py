@@ -21,6 +21,8 @@ def main(names: list[str]) -> int:
     except CarbonError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -22,13 +22,18 @@ async def workplace(folder: Path) -> AsyncIterator[Path]:
 
     One that a killed process left behind is taken down first. Raises CarbonError when that is not possible.
     """
-    await asyncio.to_thread(dismantle, folder)
+    work = await asyncio.to_thread(_anew, folder)
+    try:
+        yield work
+    finally:
+        await asyncio.shield(asyncio.to_thread(dismantle, work))
+
+
+def _anew(folder: Path) -> Path:
+    dismantle(folder)
     with full_disk_told(folder):
         temporary(folder).mkdir(parents=True)
-    try:
-        yield folder.resolve()
-    finally:
-        await asyncio.shield(asyncio.to_thread(dismantle, folder))
+    return folder.resolve()
 
 
 def dismantle(folder: Path) -> None:

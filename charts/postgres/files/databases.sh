@@ -1,5 +1,6 @@
 # Keeps roles, databases and replication slots as declared: at start, and once a minute.
-# It only adds and corrects; nothing is ever dropped but a replication slot nobody uses any more.
+# It only adds and corrects; nothing is ever dropped but a replication slot nobody uses any more. A database that
+# was there before and is gone is not made again: an empty one in its place would pass for the real one.
 # Passwords come from the mounted Secret. psql hashes a new one itself, so that the server never sees it in clear.
 set -u
 umask 077
@@ -52,19 +53,34 @@ SQL
 
 ensure_database() { # ensure_database DATABASE OWNER
   changed=$(superuser --set=database="$1" --set=owner="$2" << 'SQL'
-SELECT EXISTS (SELECT FROM pg_database WHERE datname = :'database') AS there \gset
+CREATE SCHEMA IF NOT EXISTS carbon;
+CREATE TABLE IF NOT EXISTS carbon.databases (name text PRIMARY KEY, first_seen timestamptz NOT NULL DEFAULT now());
+SELECT EXISTS (SELECT FROM pg_database WHERE datname = :'database') AS there,
+       EXISTS (SELECT FROM carbon.databases WHERE name = :'database') AS known \gset
 \if :there
   SELECT 'database ' || datname || ': owner was ' || pg_get_userbyid(datdba) FROM pg_database
     WHERE datname = :'database' AND pg_get_userbyid(datdba) <> :'owner';
   SELECT format('ALTER DATABASE %I OWNER TO %I', :'database', :'owner') FROM pg_database
     WHERE datname = :'database' AND pg_get_userbyid(datdba) <> :'owner' \gexec
+\elif :known
+  SELECT 'gone';
+  \quit
 \else
   SELECT format('CREATE DATABASE %I OWNER %I', :'database', :'owner') \gexec
   SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', :'database') \gexec
   SELECT 'database ' || :'database' || ': created';
 \endif
+\if :known
+\else
+  INSERT INTO carbon.databases (name) VALUES (:'database') ON CONFLICT DO NOTHING;
+\endif
 SQL
   ) || return 1
+  if [ "$changed" = gone ]; then
+    say "database $1: it was there and is gone. Restore it; or, to have an empty one made," \
+      "run in database postgres: DELETE FROM carbon.databases WHERE name = '$1'"
+    return 1
+  fi
   [ -z "$changed" ] || say "$changed"
 }
 
@@ -80,10 +96,12 @@ SQL
 provision() {
   [ "$REPLICAS" -eq 0 ] || ensure_role replicator replication REPLICATION || return 1
   ensure_slots || return 1
+  failed=0
+  # What is wrong with one consumer must not keep the others waiting.
   while read -r database owner; do
-    ensure_role "$owner" "role-$owner" '' < /dev/null || return 1
-    ensure_database "$database" "$owner" < /dev/null || return 1
+    { ensure_role "$owner" "role-$owner" '' && ensure_database "$database" "$owner"; } < /dev/null || failed=1
   done < /etc/databases/databases
+  return "$failed"
 }
 
 say "waiting for $PGHOST"
@@ -95,7 +113,7 @@ while :; do
     pause=60
   else
     rm -f "$ready"
-    pause=2
+    pause=5
   fi
   sleep "$pause" &
   wait $!

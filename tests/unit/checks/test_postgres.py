@@ -28,10 +28,13 @@ def test_a_database_of_another_owner_is_told() -> None:
     ]
 
 
-@pytest.mark.parametrize(("addresses", "count"), [([], 0), (["10.0.0.1", "10.0.0.2"], 2)])
-async def test_anything_but_one_ready_primary_fails_before_a_row_is_written(addresses: list[str], count: int) -> None:
+@pytest.mark.parametrize(
+    ("addresses", "summary"),
+    [([], "no PostgreSQL primary stands behind"), (["10.0.0.1", "10.0.0.2"], "has 2 primaries")],
+)
+async def test_anything_but_one_ready_primary_fails_before_a_row_is_written(addresses: list[str], summary: str) -> None:
     reach = StubReach(ready={("kong", "kong-postgres"): addresses})
-    with pytest.raises(CheckFailed, match=f"has {count} primaries"):
+    with pytest.raises(CheckFailed, match=summary):
         await Write(type="postgres.write", service="kong-postgres").run(reach)
 
 

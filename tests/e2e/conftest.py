@@ -1,0 +1,123 @@
+"""The real local cluster and the real platform on it; tests that break things use components of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from carbon_platform.cluster.target import LOCAL_CONTEXT
+from carbon_platform.settings import Settings
+
+CARBON = Path(sys.executable).with_name("carbon")
+CHARTS = Path(__file__).parent / "charts"
+
+pytestmark = pytest.mark.real
+
+
+class Carbon:
+    """The command line, with settings of one's own."""
+
+    def __init__(self, **environment: str) -> None:
+        self.environment = {**os.environ, **environment}
+
+    def __call__(self, *arguments: str, code: int | None = 0, seconds: float = 900) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [CARBON, *arguments], env=self.environment, capture_output=True, text=True, timeout=seconds, check=False
+        )
+        if code is not None:
+            assert done.returncode == code, f"exit {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        return done
+
+    def json(self, *arguments: str, code: int | None = 0) -> Any:
+        return json.loads(self(*arguments, "--json", code=code).stdout)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [CARBON, *arguments], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest.fixture(scope="session")
+def carbon() -> Carbon:
+    """The platform's own command line, as a user has it."""
+    return Carbon()
+
+
+@pytest.fixture(scope="session")
+def cluster(carbon: Carbon) -> Iterator[Path]:
+    """Kubeconfig of the local cluster, up. It is left as it was found."""
+    was_running = carbon("cluster", "status", code=None).returncode == 0
+    carbon("cluster", "up", seconds=3600)
+    yield Path(carbon.json("cluster", "status")["kubeconfig"])
+    if not was_running:
+        carbon("cluster", "down")
+
+
+@pytest.fixture(scope="session")
+def platform(carbon: Carbon, cluster: Path) -> dict[str, Any]:
+    """The whole platform, deployed and verified; what `carbon up --json` printed."""
+    told: dict[str, Any] = carbon.json("up")
+    return told
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: Path) -> Callable[..., str]:
+    """kubectl on the local cluster; its output."""
+    program = next((Settings().cache / "programs" / "kubectl").glob("*/kubectl"))
+
+    def run(*arguments: str, code: int | None = 0, text: str | None = None) -> str:
+        done = subprocess.run(
+            [program, "--kubeconfig", cluster, *arguments], capture_output=True, text=True, input=text, check=False
+        )
+        if code is not None:
+            assert done.returncode == code, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def own(cluster: Path, kubectl: Callable[..., str], tmp_path: Path) -> Iterator["OwnPlatform"]:
+    """A small platform of the test's own, in a namespace of its own; gone afterwards."""
+    name = "e2e-" + "".join(c for c in tmp_path.name.lower() if c.isalnum())[-20:]
+    yield OwnPlatform(tmp_path, cluster, name)
+    kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+
+
+class OwnPlatform:
+    """Components defined by a test, on the local cluster, with records of their own."""
+
+    def __init__(self, folder: Path, kubeconfig: Path, namespace: str) -> None:
+        self.defs, self.namespace = folder / "defs", namespace
+        self.home = folder / "home"
+        (folder / "charts").symlink_to(CHARTS)
+        self.carbon = Carbon(
+            CARBON_HOME=str(self.home),
+            CARBON_DEFS=str(self.defs),
+            CARBON_CONTEXT=LOCAL_CONTEXT,
+            CARBON_KUBECONFIG=str(kubeconfig),
+        )
+
+    def define(self, key: str, **attributes: Any) -> None:
+        folder = self.defs / key
+        folder.mkdir(parents=True, exist_ok=True)
+        body = {
+            "title": key,
+            "group": "data",
+            "namespace": self.namespace,
+            "chart": {"path": "charts/probe"},
+            **attributes,
+        }
+        text = yaml.safe_dump({"type": "carbon_platform.components.HelmRelease", "attributes": body})
+        (folder / "defs.yaml").write_text(text, encoding="utf-8")

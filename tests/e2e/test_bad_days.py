@@ -1,0 +1,75 @@
+"""Deployments that can't work, on real pods: told early, with the cause, the evidence and the fix."""
+
+import time
+from collections.abc import Callable
+
+from tests.e2e.conftest import OwnPlatform
+
+STARTING = 15
+"""Seconds that a whole `carbon up` may take beside the failure itself, on a busy machine."""
+
+
+def failed_up(own: OwnPlatform, *arguments: str) -> tuple[str, float]:
+    began = time.monotonic()
+    done = own.carbon("up", *arguments, code=1)
+    return done.stdout + done.stderr, time.monotonic() - began
+
+
+def test_an_image_that_does_not_exist_is_known_within_twenty_seconds(own: OwnPlatform, platform: object) -> None:
+    own.define("ghost", values={"image": "localhost/carbon/there-is-none:1"})
+    own.define("bystander")
+    told, took = failed_up(own)
+    assert "image localhost/carbon/there-is-none:1" in told
+    assert "can't be pulled" in told
+    assert took < 20 + STARTING
+    states = {c["key"]: c["state"] for c in own.carbon.json("status", code=1)["components"]}
+    assert states == {"ghost": "blocked", "bystander": "verified"}
+
+
+def test_a_crash_loop_fails_with_the_last_log_lines(own: OwnPlatform, platform: object) -> None:
+    own.define("crasher", values={"script": "echo 'wrong setting: colour=blue'; sleep 1; exit 3"})
+    told, took = failed_up(own)
+    assert "crash loop" in told
+    assert "exit code 3" in told
+    assert "wrong setting: colour=blue" in told
+    assert took < 90
+
+
+def test_a_missing_config_map_is_named(own: OwnPlatform, platform: object) -> None:
+    own.define("mounter", values={"configMap": "nobody-made-me"})
+    told, took = failed_up(own)
+    assert "nobody-made-me" in told
+    assert took < 90
+
+
+def test_too_little_memory_on_every_node_is_said_before_anything_is_changed(
+    own: OwnPlatform, platform: object, kubectl: Callable[..., str]
+) -> None:
+    own.define("giant", values={"memory": "4Ti"})
+    told, took = failed_up(own)
+    assert "no node has room" in told
+    assert "nothing was changed" in told
+    assert took < 20
+    assert "giant" not in kubectl("get", "deployments", "-A", "-o", "name")
+
+
+def test_the_release_after_a_broken_one_is_healed_by_correct_values(own: OwnPlatform, platform: object) -> None:
+    own.define("mended", values={"script": "exit 1"})
+    failed_up(own)
+    own.define("mended")
+    own.carbon("up")
+    (component,) = own.carbon.json("status")["components"]
+    assert component["state"] == "verified"
+    assert component["revision"] == 2
+
+
+def test_a_failed_component_keeps_what_needs_it_from_beginning_and_nothing_else(
+    own: OwnPlatform, platform: object
+) -> None:
+    own.define("broken", values={"script": "exit 1"})
+    own.define("dependent", needs=["broken"])
+    own.define("bystander")
+    told, _ = failed_up(own)
+    states = {c["key"]: c["state"] for c in own.carbon.json("status", code=1)["components"]}
+    assert states == {"broken": "failed", "dependent": "absent", "bystander": "verified"}
+    assert "dependent: not begun" in told
