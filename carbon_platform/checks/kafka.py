@@ -128,7 +128,7 @@ class Replication(KafkaCheck):
     summary: ClassVar[str] = "All brokers are there; no partition is offline or under-replicated."
 
     brokers: int = Field(3, ge=1, description="Brokers that must be registered.")
-    settle: float = Field(20, ge=0, description="Seconds that replicas may take to catch up, as after a restart.")
+    settle: float = Field(10, ge=0, description="Seconds that replicas may take to catch up, as after a restart.")
 
     async def run(self, reach: Reach) -> Passed:
         return await self.with_brokers(reach, self._look, "Kafka does not tell the state of its replicas")
@@ -187,7 +187,7 @@ class Quorum(KafkaCheck):
     voters: int = Field(3, ge=1, description="Voters there must be.")
     max_lag: int = Field(200, ge=0, description="Records a voter may be behind; the log grows by two a second at rest.")
     max_silence: float = Field(10, gt=0, description="Seconds since a voter was last caught up with the leader.")
-    settle: float = Field(20, ge=0, description="Seconds that a voter may take to catch up, as after a restart.")
+    settle: float = Field(10, ge=0, description="Seconds that a voter may take to catch up, as after a restart.")
 
     async def run(self, reach: Reach) -> Passed:
         return await self.with_brokers(reach, self._look, "Kafka's controllers do not tell of a quorum")
@@ -270,7 +270,7 @@ class Topics(KafkaCheck):
     summary: ClassVar[str] = "Each declared topic is there as declared, with a leader and all replicas in sync."
 
     topics: list[Topic] = Field(min_length=1)
-    settle: float = Field(20, ge=0, description="Seconds that replicas may take to catch up, as after a restart.")
+    settle: float = Field(10, ge=0, description="Seconds that replicas may take to catch up, as after a restart.")
 
     async def run(self, reach: Reach) -> Passed:
         return await self.with_brokers(reach, self._look, "Kafka does not describe the declared topics")

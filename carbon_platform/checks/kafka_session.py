@@ -52,13 +52,14 @@ def refusal(summary: str, error: Exception, servers: str) -> CheckFailed:
 
 @dataclasses.dataclass(frozen=True)
 class Brokers:
-    """Where the brokers are, and how long any answer may take. Clients are blocking: use `in_thread`."""
+    """Where the brokers are, and how long they may take. Clients are blocking: use `in_thread`."""
 
     servers: str
     """`host:port` to ask first; the brokers then tell their own names."""
     proxy: str | None
     """SOCKS5 proxy that resolves those names, or None where they resolve already."""
     seconds: float
+    """For connecting, and for a delivery; one request may take a third of it."""
 
     @contextlib.contextmanager
     def admin(self) -> "Iterator[Any]":
@@ -78,7 +79,6 @@ class Brokers:
             "allow_auto_create_topics": False,
             "max_block_ms": self._milliseconds,
             "delivery_timeout_ms": self._milliseconds,
-            "request_timeout_ms": self._milliseconds // 2,
         }
         with self._client(KafkaProducer, lambda client: client.close(timeout=_CLOSE_SECONDS), **options) as producer:
             yield producer
@@ -113,7 +113,7 @@ class Brokers:
             "proxy_url": self.proxy,
             "client_id": "carbon-check",
             "bootstrap_timeout_ms": self._milliseconds,
-            "request_timeout_ms": self._milliseconds,
+            "request_timeout_ms": self._milliseconds // 3,
             "reconnect_backoff_max_ms": 1000,
             "kafka_client": network,
         }

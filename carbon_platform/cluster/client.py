@@ -238,9 +238,11 @@ class Api:
         params = {"container": container, "tailLines": str(lines)} | ({"previous": "true"} if previous else {})
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         try:
-            return str(await self.request("GET", path, what=f"read logs of pod {pod}", params=params, patience=5))
+            text = str(await self.request("GET", path, what=f"read logs of pod {pod}", params=params, patience=5))
         except CarbonError:
             return ""
+        # The kubelet says so with success when it has removed the container meanwhile.
+        return "" if text.startswith("unable to retrieve container logs") else text
 
     async def stream(self, path: str, params: Mapping[str, str], seconds: float) -> AsyncIterator[dict[str, Any]]:
         """The JSON lines of a watch that the server ends after `seconds`. Raises Unreachable or Expired."""

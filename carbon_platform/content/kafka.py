@@ -61,6 +61,8 @@ class Topics(Content):
 
     def _apply(self, found: Brokers) -> None:
         differences, live = self._differences(found)
+        if not differences:
+            return
         refuse_cuts(differences)
         with found.admin() as admin:
             _create(admin, [d.topic for d in differences if d.create])

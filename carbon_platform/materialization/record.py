@@ -11,17 +11,16 @@ from carbon_platform.spec.platform import Component
 
 def record_outcome(outcome: Outcome, component: Component, session: Session) -> None:
     """What was deployed, and whether it was proven to work."""
-    verified = {"verified_at": now(), "failure": "", "blocked": False} if outcome.verified else {}
-    session.records.put(
-        dataclasses.replace(
-            session.records.get(component.key),
-            digest=component.digest,
-            checks_digest=component.checks_digest,
-            revision=outcome.revision,
-            checks=outcome.checks,
-            **verified,
-        )
+    record = dataclasses.replace(
+        session.records.get(component.key),
+        digest=component.digest,
+        checks_digest=component.checks_digest,
+        revision=outcome.revision,
+        checks=outcome.checks,
     )
+    if outcome.verified:
+        record = dataclasses.replace(record, verified_at=now(), failure="", blocked=False)
+    session.records.put(record)
 
 
 def record_failure(error: CarbonError, component: Component, session: Session) -> None:

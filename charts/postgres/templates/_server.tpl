@@ -65,8 +65,9 @@ spec:
             failureThreshold: 1800
           readinessProbe:
             exec: {command: [pg_isready, --quiet, --host=/run/postgresql]}
-            periodSeconds: 10
+            periodSeconds: 5
             timeoutSeconds: 5
+            failureThreshold: 2
           livenessProbe:
             tcpSocket: {port: postgres}
             periodSeconds: 10

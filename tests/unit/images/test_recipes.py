@@ -61,7 +61,7 @@ def test_a_renamed_file_changes_the_digest(tmp_path: Path) -> None:
 
 def test_a_recipe_without_base_and_distribution_is_refused_with_its_file(tmp_path: Path) -> None:
     write_recipe(tmp_path, "lonely")
-    with pytest.raises(ConfigurationError, match=r"lonely/image.yaml is wrong") as caught:
+    with pytest.raises(ConfigurationError, match=r"lonely/image\.yaml is wrong") as caught:
         load_recipes(tmp_path)
     assert "either a base or a distribution" in caught.value.cause
 
@@ -85,7 +85,7 @@ def test_a_recipe_that_is_built_on_itself_is_refused(tmp_path: Path) -> None:
 def test_two_recipes_for_one_reference_are_refused(tmp_path: Path) -> None:
     write_recipe(tmp_path, "a", containerfile=None, distribution="bookworm", reference="localhost/carbon/x:1")
     write_recipe(tmp_path, "b", containerfile=None, distribution="bookworm", reference="localhost/carbon/x:1")
-    with pytest.raises(ConfigurationError, match="b/image.yaml") as caught:
+    with pytest.raises(ConfigurationError, match=r"b/image\.yaml") as caught:
         load_recipes(tmp_path)
     assert "made by `a` too" in caught.value.cause
 
