@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         600, gt=0, description="Deadline for a release to become ready, unless it says its own."
     )
     check_seconds: float = Field(60, gt=0, description="Deadline of one functional check, unless it says its own.")
+    settle_seconds: float = Field(
+        30, ge=0, description="How long a check may go on failing after a deployment before that counts."
+    )
     api_seconds: float = Field(120, gt=0, description="How long a run carries on while the API server does not answer.")
     helm_processes: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Helm processes at the same time."

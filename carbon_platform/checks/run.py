@@ -5,6 +5,8 @@ import datetime
 import time
 from collections.abc import Mapping
 
+import tenacity
+
 from carbon_platform.checks.base import Check, Passed
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CarbonError
@@ -16,9 +18,26 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
-async def run_checks(checks: Mapping[str, Check], reach: Reach, deadline: float) -> list[CheckResult]:
-    """The result of every check, in their order. Raises nothing but cancellation."""
-    return list(await asyncio.gather(*(run_check(name, check, reach, deadline) for name, check in checks.items())))
+async def run_checks(
+    checks: Mapping[str, Check], reach: Reach, deadline: float, settle: float = 0.0
+) -> list[CheckResult]:
+    """The result of every check, in their order. Raises nothing but cancellation.
+
+    A check that fails is tried again for `settle` seconds: what has just started, or has just lost a connection to
+    what was restarted below it, may need a moment. With 0 the first result counts.
+    """
+
+    async def settled(name: str, check: Check) -> CheckResult:
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_result(lambda result: not result.passed),
+            stop=tenacity.stop_after_delay(settle),
+            wait=tenacity.wait_exponential(multiplier=0.5, max=5),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        result: CheckResult = await retrying(run_check, name, check, reach, deadline)
+        return result
+
+    return list(await asyncio.gather(*(settled(name, check) for name, check in checks.items())))
 
 
 async def run_check(name: str, check: Check, reach: Reach, deadline: float) -> CheckResult:

@@ -53,7 +53,9 @@ async def _materialize(component: Component, session: Session, options: Options,
             changes = await _apply(component, content, session, options, steps)
     with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):
         own = in_sync(await content.plan(reach))
-        results = await run_checks(component.checks, reach, session.settings.check_seconds)
+        results = await run_checks(
+            component.checks, reach, session.settings.check_seconds, session.settings.settle_seconds
+        )
     outcome = Outcome(
         component=component.key,
         revision=None,

@@ -61,7 +61,9 @@ async def _materialize(component: Component, session: Session, options: Options,
         applied = await _deploy(component, desired, planned, session, options, steps)
     ready = await _wait(component, desired, session, steps)
     with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):
-        results = await run_checks(component.checks, session.reach(component), session.settings.check_seconds)
+        results = await run_checks(
+            component.checks, session.reach(component), session.settings.check_seconds, session.settings.settle_seconds
+        )
     outcome = Outcome(
         component=component.key,
         revision=applied.revision,
