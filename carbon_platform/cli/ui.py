@@ -106,7 +106,8 @@ def _started(configuration: Path):  # type: ignore[no-untyped-def]
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
     # A session of its own: Ctrl-C comes to us alone, and we end the group in order.
     supervisor = subprocess.Popen(command, env=environment, start_new_session=True)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell has told its background jobs to ignore one
+        signal.signal(ending, signal.default_int_handler)
     try:
         yield supervisor
     finally:

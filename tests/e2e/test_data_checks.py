@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.conftest import Carbon
 
-pytestmark = pytest.mark.usefixtures("platform")
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("platform")]
 
 Kubectl = Callable[..., str]
 PSQL = 'PGPASSWORD="$(cat /run/secrets/postgres/superuser)" psql -U postgres -qAt'

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from carbon_platform.local.images.archives import intact
 from carbon_platform.local.images.process import DiskFull
 from carbon_platform.local.images.provision import prepare
+from carbon_platform.local.images.resolution import ImageUnavailable
 from carbon_platform.local.images.workplace import dismantle, mounts_below
+from tests.unit.images.registry import registry
 
 pytestmark = [
     pytest.mark.real,
@@ -44,6 +47,29 @@ async def test_redis_is_made_of_packages_and_its_archive_says_what_it_is(tmp_pat
         index = tar.extractfile("index.json")
         assert index
         assert REDIS.encode() in index.read()
+    assert leftovers(tmp_path) == []
+
+
+async def test_an_image_of_a_registry_is_pulled_past_a_ca_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with registry(tmp_path, "acme/gateway", "1") as (reference, certificate):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        await prepare([reference], quiet, tmp_path)
+    (archive,) = (tmp_path / "images").glob("*.tar")
+    assert intact(archive)
+    assert leftovers(tmp_path) == []
+
+
+async def test_an_image_that_a_registry_does_not_have_is_told_in_the_registrys_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with registry(tmp_path, "acme/gateway", "1") as (reference, certificate):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with pytest.raises(ImageUnavailable, match="acme/other:1 can't be had") as caught:
+            await prepare([reference.replace("gateway", "other")], quiet, tmp_path)
+    assert "the registry: " in caught.value.cause
+    assert "404" in caught.value.cause or "unknown" in caught.value.cause
     assert leftovers(tmp_path) == []
 
 
