@@ -24,7 +24,7 @@ class Config(IcebergCheck):
 
     summary: ClassVar[str] = "The catalogue answers /v1/config as the protocol says."
 
-    async def run(self, reach: Reach) -> Passed:
+    async def probe(self, reach: Reach) -> Passed:
         async with self.catalogue(reach) as session:
             began = time.perf_counter()
             answer = await session.config()
@@ -39,7 +39,7 @@ class Namespace(IcebergCheck):
 
     summary: ClassVar[str] = "A namespace is made, found, listed and removed."
 
-    async def run(self, reach: Reach) -> Passed:
+    async def probe(self, reach: Reach) -> Passed:
         async with self.catalogue(reach) as session:
             began = time.perf_counter()
             async with probe_namespace(session) as name:
@@ -61,7 +61,7 @@ class Commit(IcebergCheck):
 
     summary: ClassVar[str] = "A table commit is kept, and one on stale state is refused."
 
-    async def run(self, reach: Reach) -> Passed:
+    async def probe(self, reach: Reach) -> Passed:
         async with self.catalogue(reach) as session:
             began = time.perf_counter()
             async with probe_namespace(session) as namespace:
@@ -122,7 +122,7 @@ class Tables(IcebergCheck):
 
     tables: list[Table] = Field(min_length=1)
 
-    async def run(self, reach: Reach) -> Passed:
+    async def probe(self, reach: Reach) -> Passed:
         async with self.catalogue(reach) as session:
             snapshots, problems = 0, []
             for table in self.tables:

@@ -1,5 +1,6 @@
 """How the Iceberg checks and content speak with a REST catalogue, and how a refusal is told."""
 
+import asyncio
 import contextlib
 import re
 import secrets
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from carbon_platform.checks.base import Check
+from carbon_platform.checks.base import Check, Passed
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _PROBE = re.compile(r"^carbon_probe_(\d{9,11})_[0-9a-f]{8}$")
 _STALE = 3600.0
 """Seconds after which a probe was killed, and its namespace is anybody's to remove."""
+
+_PAUSE = 0.5
 
 _FIXES = {
     401: "the catalogue wants credentials that the check has not",
@@ -39,6 +42,15 @@ def stale_probes(names: Iterable[str], now: float) -> list[str]:
     """Those of the namespaces that killed probes left behind. A name that is not a probe's is never among them."""
     found = ((name, _PROBE.match(name)) for name in names)
     return sorted(name for name, match in found if match and now - int(match[1]) > _STALE)
+
+
+class Refused(CheckFailed):
+    """The catalogue answered, and said no. `status` is that of HTTP."""
+
+    def __init__(self, status: int, cause: str) -> None:
+        fix = _FIXES.get(status, "see the catalogue's log")
+        super().__init__("the Iceberg catalogue refused", cause, fix)
+        self.status = status
 
 
 class Catalogue:
@@ -157,11 +169,8 @@ class Catalogue:
     def _check(method: str, path: str, response: "httpx2.Response") -> None:
         if response.is_success:
             return
-        raise CheckFailed(
-            "the Iceberg catalogue refused",
-            f"{method} {path}: HTTP {response.status_code} {refusal_text(response.text)}".strip(),
-            _FIXES.get(response.status_code, "see the catalogue's log"),
-        )
+        text = f"{method} {path}: HTTP {response.status_code} {refusal_text(response.text)}"
+        raise Refused(response.status_code, text.strip())
 
 
 def refusal_text(body: str) -> str:
@@ -182,6 +191,27 @@ class IcebergCheck(Check):
     service: str = Field("iceberg-rest", description="Service of the REST catalogue.")
     port: int = Field(8181, ge=1, le=65535)
     service_namespace: str | None = Field(None, description="Where it is; the component's namespace by default.")
+    settle: float = Field(
+        8, ge=0, description="Seconds in which it may fail inside: it finds dead connections of its pool by using them."
+    )
+
+    async def run(self, reach: Reach) -> Passed:
+        """The probe, again while the catalogue fails inside and may still settle."""
+        deadline, attempts = time.monotonic() + self.settle, 0
+        while True:
+            attempts += 1
+            try:
+                passed = await self.probe(reach)
+            except Refused as refused:
+                if refused.status < 500 or time.monotonic() >= deadline:
+                    raise
+                await asyncio.sleep(_PAUSE)
+            else:
+                return Passed(passed.detail, {**passed.evidence, "attempts": attempts})
+
+    async def probe(self, reach: Reach) -> Passed:
+        """What `run` promises, once."""
+        raise NotImplementedError(f"{self.type} does not say how it probes")
 
     def catalogue(self, reach: Reach) -> "contextlib.AbstractAsyncContextManager[Catalogue]":
         """A session with the catalogue."""

@@ -1,6 +1,7 @@
 """Whether a registry can be reached: asked once, briefly, and remembered for a while."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -66,7 +67,9 @@ class Registries:
             reason = remembered(self._entries, registry, self._clock())
             if reason is None and (reason := await self._ask(registry)):
                 self._entries[registry] = (self._clock(), reason)
-                self._file.write_text(json.dumps(self._entries, indent=1), encoding="utf-8")
+                # On a full disk the next process asks again, that is all.
+                with contextlib.suppress(OSError):
+                    self._file.write_text(json.dumps(self._entries, indent=1), encoding="utf-8")
         return f"{registry}: {reason}" if reason else None
 
 

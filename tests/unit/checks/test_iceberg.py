@@ -11,7 +11,9 @@ from tests.unit.checks.loopback_http import Answer, Request, serving
 from tests.unit.checks.stub_catalogue import StubCatalogue, refused
 from tests.unit.checks.stub_reach import StubReach
 
-CHECKS = [Config(type="iceberg.config"), Namespace(type="iceberg.namespace"), Commit(type="iceberg.commit")]
+NAMESPACE = Namespace(type="iceberg.namespace", settle=0)
+COMMIT = Commit(type="iceberg.commit", settle=0)
+CHECKS = [Config(type="iceberg.config", settle=0), NAMESPACE, COMMIT]
 each_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.type)
 
 
@@ -65,9 +67,34 @@ async def test_a_database_that_fails_is_told_in_the_words_of_the_catalogue() -> 
             return refused(500, "UncheckedSQLException", "Failed to connect: jdbc:postgresql://…\n at somewhere")
         return None
 
-    failure = await failure_of(Namespace(type="iceberg.namespace"), StubCatalogue(no_database))
+    failure = await failure_of(NAMESPACE, StubCatalogue(no_database))
     assert "UncheckedSQLException: Failed to connect" in failure.cause
     assert "\n" not in failure.cause
+
+
+async def test_connections_that_died_with_the_database_are_found_dead_and_passed_over() -> None:
+    dead = [1, 2]
+
+    def stale(request: Request) -> Answer | None:
+        if request.path != "/v1/config" and dead:
+            dead.pop()
+            return refused(500, "UncheckedSQLException", "terminating connection due to administrator command")
+        return None
+
+    catalogue = StubCatalogue(stale)
+    evidence = await run(Namespace(type="iceberg.namespace"), catalogue)
+    assert evidence["attempts"] == 3
+    assert catalogue.namespaces == {}
+
+
+async def test_a_refusal_that_is_no_fault_inside_is_final() -> None:
+    def forbidden(request: Request) -> Answer | None:
+        return None if request.path == "/v1/config" else refused(403, "ForbiddenException", "no")
+
+    catalogue = StubCatalogue(forbidden)
+    failure = await failure_of(Namespace(type="iceberg.namespace"), catalogue)
+    assert "HTTP 403 ForbiddenException: no" in failure.cause
+    assert len(catalogue.requests) == 2
 
 
 async def test_a_commit_that_is_accepted_but_not_kept_fails_and_is_cleaned_up() -> None:
@@ -77,7 +104,7 @@ async def test_a_commit_that_is_accepted_but_not_kept_fails_and_is_cleaned_up() 
         return None
 
     catalogue = StubCatalogue(forgetful)
-    failure = await failure_of(Commit(type="iceberg.commit"), catalogue)
+    failure = await failure_of(COMMIT, catalogue)
     assert "loads without it" in failure.cause
     assert catalogue.namespaces == {}
 
@@ -91,7 +118,7 @@ async def test_a_catalogue_that_checks_no_requirement_fails() -> None:
             return super().__call__(request)
 
     catalogue = Careless()
-    failure = await failure_of(Commit(type="iceberg.commit"), catalogue)
+    failure = await failure_of(COMMIT, catalogue)
     assert "never was" in failure.summary
     assert catalogue.namespaces == {}
 
@@ -103,7 +130,7 @@ async def test_a_table_that_can_not_be_made_fails_and_its_namespace_is_removed()
         return None
 
     catalogue = StubCatalogue(no_store)
-    failure = await failure_of(Commit(type="iceberg.commit"), catalogue)
+    failure = await failure_of(COMMIT, catalogue)
     assert "NoSuchBucketException" in failure.cause
     assert catalogue.namespaces == {}
 
@@ -112,7 +139,7 @@ async def test_what_killed_probes_left_is_removed_with_its_tables_and_nothing_el
     catalogue = StubCatalogue()
     old, new = f"carbon_probe_{int(time.time()) - 4000}_0badcafe", f"carbon_probe_{int(time.time()) - 60}_0badcafe"
     catalogue.namespaces |= {old: {"probe": {}}, new: {"probe": {}}, "carbon_probe_notes": {"kept": {}}}
-    await run(Commit(type="iceberg.commit"), catalogue)
+    await run(COMMIT, catalogue)
     assert set(catalogue.namespaces) == {new, "carbon_probe_notes"}
 
 
@@ -124,7 +151,7 @@ async def test_a_prefix_that_the_catalogue_asks_for_is_used() -> None:
             assert request.path.startswith("/v1/lake/")
             return super().__call__(Request(request.method, request.path.replace("/lake", ""), request.body))
 
-    await run(Namespace(type="iceberg.namespace"), Prefixed())
+    await run(NAMESPACE, Prefixed())
 
 
 async def test_a_declared_table_that_is_missing_fails_by_its_name() -> None:
