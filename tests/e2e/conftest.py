@@ -17,9 +17,6 @@ from carbon_platform.settings import Settings
 CARBON = Path(sys.executable).with_name("carbon")
 CHARTS = Path(__file__).parent / "charts"
 
-pytestmark = pytest.mark.real
-
-
 class Carbon:
     """The command line, with settings of one's own."""
 

@@ -1,6 +1,5 @@
-"""Images that are made for real: as root, with the packages of a Debian mirror. Run them with CARBON_REAL=1."""
+"""Images that are made for real: as root, with the packages of a Debian mirror."""
 
-import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -15,10 +14,7 @@ from carbon_platform.local.images.resolution import ImageUnavailable
 from carbon_platform.local.images.workplace import dismantle, mounts_below
 from tests.unit.images.registry import registry
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(os.environ.get("CARBON_REAL") != "1", reason="set CARBON_REAL=1 to make images for real"),
-]
+pytestmark = pytest.mark.real
 REDIS = "localhost/carbon/redis:7.0"
 
 
