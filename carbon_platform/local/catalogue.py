@@ -97,7 +97,14 @@ SOURCES: dict[str, Source] = {
         Source("pause", "1", "pause", "."),
         Source("versitygw", "v1.8.0", "versitygw", "github.com/versity/versitygw/cmd/versitygw", needed_by="images"),
         Source("kwok", "v0.8.0", "helm", "sigs.k8s.io/kwok/cmd/kwok", needed_by="simulation"),
-        Source("helmfile", "v1.8.0", "helmfile", "github.com/helmfile/helmfile", needed_by="benchmarks"),
+        Source(
+            "helmfile",
+            "v1.8.0",
+            "helmfile",
+            "github.com/helmfile/helmfile",
+            "-s -w -X go.szostok.io/version.version=1.8.0",
+            needed_by="benchmarks",
+        ),
     )
 }
 

@@ -16,8 +16,8 @@ _OUR_CHAIN = re.compile(r"^(KUBE-|CNI-)")
 
 def end_pods(layout: Layout) -> None:
     """End every pod's processes, gently first, and the shims that watched over them."""
-    supervision.end(_pod_processes, _POD_SECONDS)
-    supervision.end(lambda: _shims(layout), 2.0)
+    supervision.end(pod_processes, _POD_SECONDS)
+    supervision.end(lambda: shims(layout), 2.0)
 
 
 def clean(layout: Layout) -> None:
@@ -36,22 +36,22 @@ def _quietly(*command: str) -> None:
         subprocess.run(command, capture_output=True, check=False)
 
 
-def _pod_cgroups() -> list[Path]:
+def pod_cgroups() -> list[Path]:
     """The kubelet's cgroups: under each controller of version 1, or the one tree of version 2."""
     roots = [_CGROUPS, *(p for p in _CGROUPS.iterdir() if p.is_dir())] if _CGROUPS.is_dir() else []
     return [root / "kubepods" for root in roots if (root / "kubepods").is_dir()]
 
 
-def _pod_processes() -> list[int]:
+def pod_processes() -> list[int]:
     found: set[int] = set()
-    for root in _pod_cgroups():
+    for root in pod_cgroups():
         for file in root.rglob("cgroup.procs"):
             with contextlib.suppress(OSError):
                 found |= {int(pid) for pid in file.read_text(encoding="ascii").split()}
     return sorted(found)
 
 
-def _shims(layout: Layout) -> list[int]:
+def shims(layout: Layout) -> list[int]:
     mark, found = f"-address\0{layout.containerd_socket}".encode(), []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -108,7 +108,7 @@ def _firewall(command: str) -> None:
 
 
 def _cgroups() -> None:
-    for root in _pod_cgroups():
+    for root in pod_cgroups():
         folders = sorted((p for p in root.rglob("*") if p.is_dir()), key=lambda p: len(p.parts), reverse=True)
         for folder in [*folders, root]:
             with contextlib.suppress(OSError):

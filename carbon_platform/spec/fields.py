@@ -48,10 +48,14 @@ Cron = Annotated[str, AfterValidator(_cron)]
 
 
 class UnknownReference(ValueError):
-    """A `{{ name }}` that names nothing."""
+    """A `{{ name }}` that names nothing; `path` is where it stands inside the value."""
+
+    def __init__(self, text: str, path: tuple[str | int, ...]) -> None:
+        super().__init__(text)
+        self.path = path
 
 
-def substitute(value: Any, names: Mapping[str, Any]) -> Any:
+def substitute(value: Any, names: Mapping[str, Any], path: tuple[str | int, ...] = ()) -> Any:
     """Replace `{{ a.b }}` by what `names` holds under that dotted path, everywhere inside `value`.
 
     A string that is one reference and nothing else becomes the referenced value with its type; inside a
@@ -60,20 +64,21 @@ def substitute(value: Any, names: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         whole = _REFERENCE.fullmatch(value.strip())
         if whole:
-            return _lookup(whole.group(1), names)
-        return _REFERENCE.sub(lambda m: str(_lookup(m.group(1), names)), value)
+            return _lookup(whole.group(1), names, path)
+        return _REFERENCE.sub(lambda m: str(_lookup(m.group(1), names, path)), value)
     if isinstance(value, Mapping):
-        return {k: substitute(v, names) for k, v in value.items()}
+        return {k: substitute(v, names, (*path, k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [substitute(v, names) for v in value]
+        return [substitute(v, names, (*path, i)) for i, v in enumerate(value)]
     return value
 
 
-def _lookup(path: str, names: Mapping[str, Any]) -> Any:
+def _lookup(reference: str, names: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
     found: Any = names
-    for part in path.split("."):
+    for part in reference.split("."):
         if not isinstance(found, Mapping) or part not in found:
-            raise UnknownReference(f"{{{{ {path} }}}} names nothing; there are: {', '.join(sorted(names))}")
+            known = ", ".join(sorted(names))
+            raise UnknownReference(f"{{{{ {reference} }}}} names nothing; there are: {known}", path)
         found = found[part]
     return found
 

@@ -72,9 +72,9 @@ def dependents(needs: Needs, keys: Iterable[str]) -> set[str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` for the known name most like `name`, or nothing."""
+    """The end of a sentence about an unknown name: `; did you mean X?` for the known one most like it, or a stop."""
     close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def select(needs: Needs, names: Sequence[str]) -> list[str]:
@@ -86,7 +86,7 @@ def select(needs: Needs, names: Sequence[str]) -> list[str]:
     if unknown:
         raise ConfigurationError(
             f"no component is called {', '.join(map(repr, unknown))}",
-            "; ".join(f"{name!r} is not a folder of the platform{nearest(name, needs)}" for name in unknown),
+            " ".join(f"{name!r} is not a folder of the platform{nearest(name, needs)}" for name in unknown),
             f"name one of: {', '.join(sorted(needs))}",
         )
     return [name if name in needs else name.replace("-", "_") for name in names] or in_order(needs)

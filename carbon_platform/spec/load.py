@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
 from carbon_platform.errors import ConfigurationError
-from carbon_platform.settings import Settings
+from carbon_platform.settings import Profile, Settings
 from carbon_platform.spec import graph, registry
 from carbon_platform.spec.component import (
     ATTRIBUTES,
@@ -123,13 +123,19 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
 
 
 def _unknown_needs(key: str, one: _Parsed, known: set[str]) -> list[Problem]:
+    """Also those of profiles that are not in use now."""
+    written: dict[Path_, Sequence[str]] = {("attributes", "needs"): one.attributes.needs}
+    if isinstance(one.attributes, ReleaseAttributes):
+        for profile, overlay in one.attributes.profiles.items():
+            written["attributes", "profiles", profile, "needs"] = overlay.needs or ()
     return [
         one.source.problem(
-            ("attributes", "needs", i),
+            (*path, i),
             f"{key} needs {need!r}, which is no component{graph.nearest(need, known)} There are: "
             + ", ".join(sorted(known)),
         )
-        for i, need in enumerate(one.attributes.needs)
+        for path, needs in written.items()
+        for i, need in enumerate(needs)
         if need not in known
     ]
 
@@ -167,12 +173,14 @@ def _resolve(key: str, one: _Parsed, settings: Settings) -> Component | list[Pro
         try:
             names["values"] = values = substitute(values, names)
         except UnknownReference as error:
-            problems.append(source.problem(("attributes", "values"), str(error)))
+            own: Path_ = ("attributes", "profiles", settings.profile, "values", *error.path)
+            path = own if source.holds(own) else ("attributes", "values", *error.path)
+            problems.append(source.problem(path, str(error)))
     checks = _checks(one, names, problems)
     content = _content(one, names, problems)
     release = None
     if isinstance(attributes, ReleaseAttributes):
-        release = _release(key, attributes, overlay, values, source, problems)
+        release = _release(key, attributes, settings.profile, values, source, problems)
     endpoints = []
     for i, endpoint in enumerate(attributes.endpoints):
         try:
@@ -248,7 +256,7 @@ def _typed(
         problems.append(source.problem((*path, "type"), str(error)))
         return None
     except UnknownReference as error:
-        problems.append(source.problem(path, str(error)))
+        problems.append(source.problem((*path, *error.path), str(error)))
         return None
     if isinstance(found, list):
         problems.extend(found)
@@ -259,15 +267,16 @@ def _typed(
 def _release(
     key: str,
     attributes: ReleaseAttributes,
-    overlay: Overlay,
+    profile: Profile,
     values: Mapping[str, Any],
     source: Source,
     problems: list[Problem],
 ) -> Release:
     at: Path_ = ("attributes", "chart", "path")
     ref = attributes.chart
-    if overlay.chart is not None:
-        at, ref = ("attributes", "profiles", "chart", "path"), overlay.chart
+    overlay = attributes.profiles.get(profile)
+    if overlay is not None and overlay.chart is not None:
+        at, ref = ("attributes", "profiles", profile, "chart", "path"), overlay.chart
     folder = _chart_folder(ref, source.file.parent)
     if ref.path is not None and folder is None:
         problems.append(

@@ -6,7 +6,17 @@ from typing import Any
 
 import yaml
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Fastest: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Fastest):  # type: ignore[misc]
+    """Tells the line of a value that has no meaning, such as a date in the thirteenth month."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +56,16 @@ class Source:
             node = found
         return line
 
+    def holds(self, path: tuple[str | int, ...]) -> bool:
+        """True when something stands at this very path, not only at a parent of it."""
+        found = self.data
+        for part in path:
+            try:
+                found = found[part]
+            except (LookupError, TypeError):
+                return False
+        return True
+
     def problem(self, path: tuple[str | int, ...], text: str) -> Problem:
         """A problem at `path`."""
         return Problem(self.file, self.line(path), text)
@@ -54,12 +74,17 @@ class Source:
 def read(file: Path) -> Source | Problem:
     """The file's one YAML document, or why it can't be read."""
     try:
-        loader = _Loader(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return Problem(file, 1, f"can't be read: {error}")
+    try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         data = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return Problem(file, line, f"not valid YAML: {error.problem}")
-    except (OSError, UnicodeDecodeError) as error:
-        return Problem(file, 1, f"can't be read: {error}")
+        return Problem(file, min(line, len(text.splitlines())), f"not valid YAML: {error.problem}")
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        return Problem(file, line, f"not valid YAML: {error.reason}")
     return Source(file, data, node)

@@ -17,6 +17,7 @@ from carbon_platform.settings import Settings
 CARBON = Path(sys.executable).with_name("carbon")
 CHARTS = Path(__file__).parent / "charts"
 
+
 class Carbon:
     """The command line, with settings of one's own."""
 

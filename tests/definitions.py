@@ -1,0 +1,55 @@
+"""A platform that a test writes: a folder of defs.yaml files, and charts beside it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from carbon_platform.settings import Profile, Settings
+from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.platform import Platform
+
+HELM_RELEASE = "carbon_platform.components.HelmRelease"
+CONTENT = "carbon_platform.components.Content"
+
+
+class Definitions:
+    """Components and charts in a folder of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.defs = folder / "defs"
+        self.defs.mkdir()
+
+    def file(self, key: str) -> Path:
+        """Where the defs.yaml of a component is."""
+        return self.defs / key / "defs.yaml"
+
+    def write(self, key: str, text: str) -> Path:
+        """A defs.yaml with this very text."""
+        file = self.file(key)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def release(self, key: str, **attributes: Any) -> Path:
+        """A release with what it must have, and whatever else is given."""
+        least = {"title": key, "group": "data", "namespace": "here", "chart": {"path": "charts/probe"}}
+        return self.write(key, yaml.safe_dump({"type": HELM_RELEASE, "attributes": least | attributes}))
+
+    def chart(self, name: str = "probe", **templates: str) -> Path:
+        """A chart folder; `templates` are its files by name without `.yaml`."""
+        folder = self.folder / "charts" / name
+        (folder / "templates").mkdir(parents=True, exist_ok=True)
+        (folder / "Chart.yaml").write_text(f"apiVersion: v2\nname: {name}\nversion: 1.0.0\n", encoding="utf-8")
+        for template, text in templates.items():
+            (folder / "templates" / f"{template}.yaml").write_text(text, encoding="utf-8")
+        return folder
+
+    def settings(self, profile: Profile = "local") -> Settings:
+        """Settings that mean this platform."""
+        return Settings(defs=self.defs, home=self.folder / "home", cache=self.folder / "cache", profile=profile)
+
+    def load(self, profile: Profile = "local") -> Platform:
+        """The platform as Carbon reads it."""
+        return load_platform(self.settings(profile))

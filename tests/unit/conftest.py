@@ -1,0 +1,17 @@
+"""Unit tests see no settings of whoever runs them."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from carbon_platform.settings import settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in [n for n in os.environ if n.startswith("CARBON_")]:
+        monkeypatch.delenv(name)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
