@@ -65,7 +65,7 @@ class Nodes(TrinoCheck):
     summary: ClassVar[str] = "All workers have joined and are active."
 
     expect: int = Field(ge=0, description="Active nodes beside the coordinator.")
-    settle: float = Field(15, ge=0, description="Seconds that a worker may take to join, as after a restart.")
+    settle: float = Field(25, ge=0, description="Seconds that a worker may take to join, as after a restart.")
 
     async def run(self, reach: Reach) -> Passed:
         # Neither aggregated nor ordered: so the coordinator answers it alone, without a worker that may be dead.

@@ -30,7 +30,7 @@ _FIXES = {
     "ICEBERG_FILESYSTEM_ERROR": "the object store refused or does not answer: see its checks, and Trino's keys for it",
     "EXCEEDED_LOCAL_MEMORY_LIMIT": "give the nodes more memory for a query, or the query less to do",
     "EXCEEDED_GLOBAL_MEMORY_LIMIT": "give queries more memory, or the query less to do",
-    "EXCEEDED_TIME_LIMIT": "a worker does not answer, or there is too much to do: see the workers and the running queries",
+    "EXCEEDED_TIME_LIMIT": "a worker does not answer, or all are busy: see the workers and the running queries",
     "GENERIC_INSUFFICIENT_RESOURCES": "see the pods of the workers, and whether they reach the coordinator",
     "PAGE_TRANSPORT_TIMEOUT": "a worker went away: see the pods of the workers",
     "CATALOG_NOT_FOUND": "declare the catalogue in the chart's values",

@@ -1,6 +1,7 @@
 """`carbon open`."""
 
 import asyncio
+import contextlib
 
 from carbon_platform.cli.present import console
 from carbon_platform.cluster.locate import pod_behind
@@ -13,7 +14,8 @@ from carbon_platform.spec.load import load_platform
 
 def run(name: str, *, endpoint: str | None, port: int, browser: bool) -> int:
     """Serves until interrupted."""
-    asyncio.run(_open(name, endpoint, port, browser))
+    with contextlib.suppress(KeyboardInterrupt):  # that is how a person ends it
+        asyncio.run(_open(name, endpoint, port, browser))
     return 0
 
 

@@ -84,12 +84,13 @@ def _lookup(reference: str, names: Mapping[str, Any], path: tuple[str | int, ...
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """`overlay` over `base` as Helm merges values: mappings by key, anything else replaced, null removes."""
+    """`overlay` over `base` as Helm merges value files: mappings by key, anything else is replaced.
+
+    A null stays: it tells Helm to remove the key, the chart's own default included.
+    """
     merged = dict(base)
     for key, value in overlay.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
             merged[key] = merge(merged[key], value)
         else:
             merged[key] = value

@@ -1,7 +1,7 @@
 """The order that `needs` gives: closures, cycles, topological order. Pure."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from carbon_platform.errors import ConfigurationError
 
@@ -12,41 +12,33 @@ Needs = Mapping[str, Sequence[str]]
 def find_cycle(needs: Needs) -> list[str] | None:
     """One cycle as `[a, b, a]`, or None."""
     done: set[str] = set()
-    path: list[str] = []
-
-    def visit(key: str) -> list[str] | None:
-        if key in path:
-            return [*path[path.index(key) :], key]
-        if key in done or key not in needs:
-            return None
-        path.append(key)
-        for need in needs[key]:
-            cycle = visit(need)
-            if cycle:
-                return cycle
-        done.add(path.pop())
-        return None
-
-    for key in sorted(needs):
-        cycle = visit(key)
-        if cycle:
-            return cycle
+    for start in sorted(needs):
+        path: dict[str, Iterator[str]] = {} if start in done else {start: iter(needs[start])}
+        while path:
+            key, rest = next(reversed(path.items()))
+            need = next((n for n in rest if n in needs and n not in done), None)
+            if need is None:
+                done.add(key)
+                del path[key]
+            elif need in path:
+                keys = list(path)
+                return [*keys[keys.index(need) :], need]
+            else:
+                path[need] = iter(needs[need])
     return None
 
 
 def in_order(needs: Needs) -> list[str]:
     """Every component after what it needs; alphabetical among equals. Expects no cycle."""
     ordered: dict[str, None] = {}
-
-    def place(key: str) -> None:
-        if key in ordered or key not in needs:
-            return
-        for need in sorted(needs[key]):
-            place(need)
-        ordered[key] = None
-
-    for key in sorted(needs):
-        place(key)
+    todo = sorted(needs, reverse=True)
+    while todo:
+        key = todo[-1]
+        waited_for = [need for need in needs[key] if need in needs and need not in ordered]
+        if waited_for and key not in ordered:
+            todo.append(min(waited_for))
+        else:
+            ordered[todo.pop()] = None
     return list(ordered)
 
 

@@ -1,6 +1,6 @@
 """What is wrong in a defs.yaml is told with file, line and what is allowed; `# here` marks the line."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -45,7 +45,8 @@ ATTRIBUTES = {
         ["heal.windw", "'window'", "budget"],
     ),
     "an unknown key in a list": (
-        "  endpoints:\n    - {name: a, service: a, port: 1}\n    - name: b\n      service: b\n      port: 1\n      hots: x # here\n",
+        "  endpoints:\n    - {name: a, service: a, port: 1}\n"
+        "    - name: b\n      service: b\n      port: 1\n      hots: x # here\n",
         ["endpoints.1.hots", "did you mean 'host'", "scheme"],
     ),
     "an unknown key below a key of one's own": (

@@ -1,0 +1,206 @@
+"""The platform as a profile resolves it: what a component is, and when its digests change."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from carbon_platform.settings import Settings
+from carbon_platform.spec import graph
+from carbon_platform.spec.load import load_platform
+from tests.definitions import Definitions
+
+SECRETS = [{"name": "s", "keys": {"password": {"generate": 32}}}]
+
+
+@pytest.mark.parametrize("profile", ["local", "production"])
+def test_the_real_platform_is_right_under_both_profiles(profile: str) -> None:
+    platform = load_platform(Settings(profile=profile))  # type: ignore[arg-type]
+    assert {"postgres", "redis", "object_store", "kafka", "trino"} <= set(platform.components)
+    for key, component in platform.components.items():
+        assert component.key == key
+        assert component.title
+        assert component.owners
+        assert (component.release is None) != (component.content is None)
+        assert component.checks, f"{key} is never proven to work"
+    assert set(platform.order) == set(platform.components)
+
+
+def test_both_profiles_have_the_same_components_and_checks() -> None:
+    local, production = (load_platform(Settings(profile=profile)) for profile in ("local", "production"))
+    assert local.needs.keys() == production.needs.keys()
+    for key, component in local.components.items():
+        assert component.checks.keys() == production.components[key].checks.keys()
+
+
+def test_nothing_is_pulled_from_a_registry_locally() -> None:
+    for component in load_platform(Settings(profile="local")).components.values():
+        if component.release:
+            assert component.release.values["image"]["repository"].startswith("localhost/carbon/")
+
+
+def test_a_component_is_what_its_file_says(definitions: Definitions) -> None:
+    chart = definitions.chart()
+    definitions.release("base_one")
+    definitions.release(
+        "app",
+        title="An app",
+        needs=["base_one"],
+        namespace="apps",
+        namespaces=["more", "apps"],
+        secrets=[{"name": "s", "namespace": "third", "keys": {"k": {"literal": "v"}}}],
+        deadline="1m30s",
+        verify={"cron": "*/5 * * * *"},
+        values={"host": "app.{{ domain }}", "n": 3, "keep": 1},
+        profiles={"local": {"values": {"n": 1, "keep": None}}},
+        endpoints=[{"name": "web", "service": "app", "port": 80, "host": "app.{{ domain }}"}],
+        checks=[{"type": "trino.query", "sql": "select {{ values.n }}", "deadline": 5}],
+    )
+    app = definitions.load().components["app"]
+    release = app.release
+    assert release is not None
+    assert (release.name, release.namespace) == ("app", "apps")
+    assert release.namespaces == ("apps", "more", "third")
+    assert release.chart.folder == chart
+    assert release.values == {"host": "app.254carbon.com", "n": 1}
+    assert (app.needs, app.deadline, app.cron) == (("base_one",), 90.0, "*/5 * * * *")
+    assert app.endpoints[0].host == "app.254carbon.com"
+    assert list(app.checks) == ["trino_query"]
+    assert "select 1" in repr(app.checks["trino_query"])
+    assert definitions.load().components["base_one"].release_name == "base-one"
+    assert definitions.load("production").components["app"].release.values["n"] == 3  # type: ignore[union-attr]
+
+
+def test_needs_and_chart_of_a_profile_replace_the_others(definitions: Definitions) -> None:
+    definitions.chart()
+    for key in ("a", "b"):
+        definitions.release(key)
+    upstream = {"oci": "oci://charts.example/c", "version": "1.2.3"}
+    definitions.release("c", needs=["a"], profiles={"production": {"needs": ["b"], "chart": upstream}})
+    local, production = definitions.load().components["c"], definitions.load("production").components["c"]
+    assert (local.needs, production.needs) == (("a",), ("b",))
+    assert production.release is not None
+    assert production.release.chart.folder is None
+    assert production.release.chart.ref.version == "1.2.3"
+
+
+@pytest.fixture
+def linked(definitions: Definitions) -> Definitions:
+    """One component whose chart has a linked library, as our own charts have."""
+    library = definitions.folder / "library"
+    library.mkdir()
+    (library / "_pod.tpl").write_text("one", encoding="utf-8")
+    chart = definitions.chart(deployment="kind: Deployment")
+    (chart / "charts").mkdir()
+    (chart / "charts" / "library").symlink_to(library)
+    definitions.release("probe", values={"a": 1, "b": {"c": 2}}, secrets=SECRETS)
+    definitions.release("other")
+    return definitions
+
+
+def digests(definitions: Definitions) -> tuple[str, str]:
+    """Of what would be applied, and of what would be verified."""
+    probe = definitions.load().components["probe"]
+    return probe.digest, probe.checks_digest
+
+
+def edited(path: str) -> Callable[[Definitions], object]:
+    def edit(definitions: Definitions) -> None:
+        file = definitions.folder / path
+        file.write_text(file.read_text(encoding="utf-8") + "\n# more", encoding="utf-8")
+
+    return edit
+
+
+def renamed(definitions: Definitions) -> Path:
+    template = definitions.folder / "charts/probe/templates/deployment.yaml"
+    return template.rename(template.with_name("renamed.yaml"))
+
+
+def written(**attributes: object) -> Callable[[Definitions], Path]:
+    same = {"values": {"a": 1, "b": {"c": 2}}, "secrets": SECRETS}
+    return lambda definitions: definitions.release("probe", **(same | attributes))
+
+
+CHANGES: dict[str, Callable[[Definitions], object]] = {
+    "a template": edited("charts/probe/templates/deployment.yaml"),
+    "the chart's own description": edited("charts/probe/Chart.yaml"),
+    "a file of the linked library": edited("library/_pod.tpl"),
+    "the name of a template": renamed,
+    "a new template": lambda d: d.chart(service="kind: Service"),
+    "a value": written(values={"a": 2, "b": {"c": 2}}),
+    "a deep value": written(values={"a": 1, "b": {"c": 3}}),
+    "a value of the profile": written(profiles={"local": {"values": {"a": 2}}}),
+    "a new key of a secret": written(
+        secrets=[{"name": "s", "keys": {"password": {"generate": 32}, "user": {"literal": "x"}}}]
+    ),
+    "the release's name": written(release="another"),
+    "the namespace": written(namespace="there"),
+    "a further namespace": written(namespaces=["there"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_the_digest_changes_with_what_would_be_applied(
+    linked: Definitions, change: Callable[[Definitions], object]
+) -> None:
+    before, checks_before = digests(linked)
+    change(linked)
+    after, checks_after = digests(linked)
+    assert after != before
+    assert checks_after == checks_before
+
+
+STAYS: dict[str, Callable[[Definitions], object]] = {
+    "nothing": lambda d: None,
+    "the order of values": written(values={"b": {"c": 2}, "a": 1}),
+    "words for people": written(title="Another", description="More", owners=["team:a"], kinds=["x"], group="edge"),
+    "needs": written(needs=["other"]),
+    "endpoints": written(endpoints=[{"name": "a", "service": "a", "port": 1}]),
+    "deadline and schedule": written(deadline="5m", verify={"cron": "* * * * *"}, heal={"budget": 0}),
+    "values of another profile": written(profiles={"production": {"values": {"a": 9}}}),
+    "another component": lambda d: d.release("other", values={"a": 1}),
+    "a comment in defs.yaml": edited("defs/probe/defs.yaml"),
+}
+
+
+@pytest.mark.parametrize("change", STAYS.values(), ids=STAYS.keys())
+def test_the_digest_stays_when_nothing_else_would_be_applied(
+    linked: Definitions, change: Callable[[Definitions], object]
+) -> None:
+    before = digests(linked)
+    change(linked)
+    assert digests(linked) == before
+
+
+def test_the_digest_does_not_depend_on_where_the_folder_is(linked: Definitions, tmp_path: Path) -> None:
+    (tmp_path / "moved").mkdir()
+    moved = Definitions(tmp_path / "moved")
+    chart = moved.chart(deployment="kind: Deployment")
+    (chart / "charts" / "library").mkdir(parents=True)
+    (chart / "charts" / "library" / "_pod.tpl").write_text("one", encoding="utf-8")
+    written()(moved)
+    assert digests(moved) == digests(linked)
+
+
+def test_a_new_check_changes_only_what_is_verified(linked: Definitions) -> None:
+    before, checks_before = digests(linked)
+    written(checks=[{"type": "redis.roundtrip"}])(linked)
+    after, checks_after = digests(linked)
+    assert after == before
+    assert checks_after != checks_before
+
+
+def test_the_reference_of_a_remote_chart_is_its_digest(definitions: Definitions) -> None:
+    found = set()
+    for version in ("1.0.0", "1.0.1", "1.0.0"):
+        definitions.release("probe", chart={"repo": "https://charts.example", "name": "x", "version": version})
+        found.add(digests(definitions))
+    assert len(found) == 2
+
+
+def test_needs_of_the_platform_are_a_graph_in_order(linked: Definitions) -> None:
+    written(needs=["other"])(linked)
+    platform = linked.load()
+    assert platform.order == ["other", "probe"]
+    assert graph.dependents(platform.needs, ["other"]) == {"other", "probe"}
