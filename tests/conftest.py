@@ -7,7 +7,7 @@ from hypothesis import settings
 
 from tests.definitions import Definitions
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.register_profile("repeatable", derandomize=True, max_examples=50, deadline=None, database=None)
 settings.load_profile("repeatable")
 
 

@@ -17,6 +17,9 @@ _TRANSFORMS = ("year", "month", "day", "hour", "bucket", "truncate", "void")
 _WIDENINGS = {("int", "long"), ("float", "double")}
 """Changes of a type that the table specification allows; of decimals, the precision may grow."""
 
+_FIRST_PARTITION = 1000
+"""The specification counts the fields of partitions from here, so that they never meet the columns' ids."""
+
 
 class Column(BaseModel):
     """A column. Nested types are not declared here."""
@@ -112,6 +115,8 @@ class LiveTable:
     """Of the current schema: id, name, type, required."""
     last_column_id: int
     partitions: tuple[PartitionField, ...]
+    specs: tuple[Mapping[str, Any], ...]
+    """All partition specs that rows were or are written with."""
     properties: Mapping[str, str]
 
 
@@ -126,6 +131,7 @@ def live_table(metadata: Mapping[str, Any]) -> LiveTable:
         tuple(schema["fields"]),
         metadata["last-column-id"],
         tuple(PartitionField(names.get(f["source-id"], "?"), f["transform"]) for f in spec["fields"]),
+        tuple(metadata["partition-specs"]),
         metadata.get("properties") or {},
     )
 
@@ -207,8 +213,25 @@ def may_widen(before: str, after: str) -> bool:
     return bool(old and new and old[2] == new[2] and int(new[1]) >= int(old[1]))
 
 
-def _spec(parts: Sequence[PartitionField], ids: Mapping[str, int]) -> list[dict[str, Any]]:
-    return [{"source-id": ids[p.column], "transform": p.transform, "name": p.name} for p in parts]
+def partition_spec(
+    parts: Sequence[PartitionField], ids: Mapping[str, int], specs: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A spec of these parts, beside those there are.
+
+    A part keeps the field id it has in any of them, and a new part gets one that none of them has: the id is what
+    tells engines whether two files are partitioned alike.
+    """
+    fields = [field for spec in specs for field in spec["fields"]]
+    known = {(f["source-id"], f["transform"]): f["field-id"] for f in fields}
+    last = max((f["field-id"] for f in fields), default=_FIRST_PARTITION - 1)
+    made = []
+    for part in parts:
+        key = (ids[part.column], part.transform)
+        if key not in known:
+            last += 1
+            known[key] = last
+        made.append({"source-id": key[0], "field-id": known[key], "transform": key[1], "name": part.name})
+    return {"spec-id": max((spec["spec-id"] for spec in specs), default=-1) + 1, "fields": made}
 
 
 def _field(column: Column, number: int) -> dict[str, Any]:
@@ -220,11 +243,10 @@ def creation(table: Table) -> dict[str, Any]:
     """The request that makes the table."""
     fields = [_field(column, number) for number, column in enumerate(table.columns, start=1)]
     ids = {field["name"]: field["id"] for field in fields}
-    parts = [{**part, "field-id": 1000 + i} for i, part in enumerate(_spec(table.partitions, ids))]
     return {
         "name": table.table,
         "schema": {"type": "struct", "schema-id": 0, "fields": fields},
-        "partition-spec": {"spec-id": 0, "fields": parts},
+        "partition-spec": partition_spec(table.partitions, ids, []),
         "properties": {"format-version": "2", **table.properties},
     }
 
@@ -248,7 +270,8 @@ def evolution(found: TableDifference) -> tuple[list[dict[str, Any]], list[dict[s
         updates.append({"action": "set-current-schema", "schema-id": -1})
     if found.partitions:
         ids = {field["name"]: field["id"] for field in fields}
-        updates.append({"action": "add-spec", "spec": {"fields": _spec(found.table.partitions, ids)}})
+        spec = partition_spec(found.table.partitions, ids, live.specs)
+        updates.append({"action": "add-spec", "spec": spec})
         updates.append({"action": "set-default-spec", "spec-id": -1})
     if found.properties:
         changed = {key: new for key, (_, new) in found.properties.items()}

@@ -32,7 +32,8 @@ def difference(live: Object, desired: Object) -> tuple[FieldChange, ...]:
 
 
 def _is_value(path: str) -> bool:
-    return path.startswith(("data", "stringData"))
+    # kubectl leaves a copy of what it applied in an annotation.
+    return path.startswith(("data", "stringData", "metadata.annotations"))
 
 
 def _comparable(obj: Object) -> Object:

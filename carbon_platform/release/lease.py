@@ -41,11 +41,16 @@ class Writer:
         return cls(parts[0], parts[1], int(parts[2]), parts[3]) if len(parts) == 4 and parts[2].isdigit() else None
 
 
-def this_process() -> Writer:
-    """The writer that this process is."""
+def process(pid: int) -> Writer:
+    """The writer that a process of this machine is."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     told = boot.read_text(encoding="ascii").strip()[:8] if boot.exists() else "unknown"
-    return Writer(socket.gethostname(), told, os.getpid(), _start_time(os.getpid()) or "0")
+    return Writer(socket.gethostname(), told, pid, _start_time(pid) or "0")
+
+
+def this_process() -> Writer:
+    """The writer that this process is."""
+    return process(os.getpid())
 
 
 def _start_time(pid: int) -> str | None:
@@ -146,7 +151,7 @@ async def _take(
             if lease is None:
                 await api.create(_lease(name, me, None))
                 return None
-            if not holder or holder == str(me) or dead(Writer.parse(holder), me) or _expired(lease):
+            if not holder or holder == str(me) or dead(Writer.parse(holder), me) or expired(lease, _clock()):
                 await api.replace(_lease(name, me, lease))
                 return holder if holder and holder != str(me) else None
         if asyncio.get_running_loop().time() >= deadline:
@@ -162,8 +167,12 @@ async def _take(
         await asyncio.sleep(_LOOK_AGAIN)
 
 
+def _clock() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _lease(name: ObjectName, me: Writer, before: Object | None) -> Object:
@@ -186,11 +195,12 @@ def _lease(name: ObjectName, me: Writer, before: Object | None) -> Object:
     }
 
 
-def _expired(lease: Object) -> bool:
+def expired(lease: Object, now: datetime.datetime) -> bool:
+    """True when its holder has been silent for longer than the lease lasts."""
     renewed = lease["spec"].get("renewTime")
     if not renewed:
         return True
-    age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(renewed)
+    age = now - datetime.datetime.fromisoformat(renewed)
     duration: int = lease["spec"].get("leaseDurationSeconds", _DURATION)
     return age.total_seconds() > duration
 
@@ -199,7 +209,7 @@ async def live_holder(api: Api, namespace: str, release: str) -> str | None:
     """Who is at work on a release now, or None."""
     lease = await api.get(ObjectName("coordination.k8s.io/v1", "Lease", namespace, f"carbon-{release}"))
     holder = (lease or {}).get("spec", {}).get("holderIdentity")
-    if not lease or not holder or _expired(lease) or dead(Writer.parse(holder), this_process()):
+    if not lease or not holder or expired(lease, _clock()) or dead(Writer.parse(holder), this_process()):
         return None
     return str(holder)
 

@@ -8,12 +8,16 @@ import durationpy
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
+_DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(h|m|s|ms))+")
 _REFERENCE = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 
 
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, str):
         raise ValueError("write a duration such as 30s, 5m or 1h30m")  # noqa: TRY004 - pydantic collects ValueError
+    if not _DURATION.fullmatch(value):
+        # durationpy also knows days, and mm for months: a slip of the finger must not become one.
+        raise ValueError(f"{value!r} is no duration; write one such as 30s, 5m or 1h30m")
     try:
         seconds = float(durationpy.from_str(value).total_seconds())
     except (durationpy.DurationError, ValueError, KeyError, OverflowError) as error:
@@ -39,7 +43,7 @@ Duration = Annotated[
     float,
     PlainValidator(_seconds),
     PlainSerializer(lambda s: f"{s:g}s"),
-    WithJsonSchema({"type": "string", "pattern": r"^([0-9.]+(h|m|s|ms))+$", "examples": ["30s", "5m", "1h30m"]}),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["30s", "5m", "1h30m"]}),
 ]
 """Seconds, written the way Go and Helm write them."""
 

@@ -12,6 +12,7 @@ from carbon_platform.checks.iceberg_tables import (
     evolution,
     may_widen,
     partition_field,
+    partition_spec,
 )
 
 
@@ -35,6 +36,7 @@ def live(declared: Table, **changed: Any) -> LiveTable:
     fields = tuple(request["schema"]["fields"])
     given: dict[str, Any] = {"uuid": "u", "schema_id": 0, "fields": fields, "last_column_id": len(fields)}
     given |= {"partitions": declared.partitions, "properties": dict(declared.properties)}
+    given |= {"specs": (request["partition-spec"],)}
     return LiveTable(**(given | changed))
 
 
@@ -88,7 +90,20 @@ def test_another_partitioning_holds_for_new_rows_only() -> None:
     _, updates = evolution(found)
     spec, default = updates
     assert [field["name"] for field in spec["spec"]["fields"]] == ["at_month", "id_bucket"]
+    assert [field["field-id"] for field in spec["spec"]["fields"]] == [1001, 1002]
+    assert spec["spec"]["spec-id"] == 1
     assert default == {"action": "set-default-spec", "spec-id": -1}
+
+
+def test_a_partition_that_was_there_before_keeps_its_id() -> None:
+    specs = [
+        {"spec-id": 0, "fields": [{"source-id": 2, "transform": "day", "field-id": 1000}]},
+        {"spec-id": 1, "fields": [{"source-id": 2, "transform": "month", "field-id": 1001}]},
+    ]
+    parts = [partition_field("day(at)"), partition_field("id")]
+    made = partition_spec(parts, {"id": 1, "at": 2}, specs)
+    assert [(f["name"], f["field-id"]) for f in made["fields"]] == [("at_day", 1000), ("id", 1002)]
+    assert made["spec-id"] == 2
 
 
 def test_a_changed_table_keeps_the_ids_of_its_columns_and_counts_on() -> None:

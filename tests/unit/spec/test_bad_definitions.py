@@ -271,8 +271,10 @@ def test_no_text_at_all_ends_in_anything_but_a_list_of_problems(
 ) -> None:
     definitions = Definitions(tmp_path_factory.mktemp("any"))
     definitions.chart()
-    file: Path = definitions.write("probe", HEAD + CHART + before + text)
+    file = definitions.write("probe", HEAD + CHART + before + text)
+    told: Sequence[str] = ()
     try:
         load_platform(definitions.settings())
     except ConfigurationError as error:
-        assert all(line.startswith(f"{file}:") for line in error.evidence)
+        told = error.evidence
+    assert all(line.startswith(f"{file}:") for line in told)

@@ -3,7 +3,6 @@
 import datetime
 from typing import Any
 
-import durationpy
 import pytest
 from cronsim import CronSim
 from hypothesis import given
@@ -24,9 +23,18 @@ VALUES = st.recursive(
 MAPPINGS = st.dictionaries(st.sampled_from("abcd"), VALUES, max_size=4)
 
 
+def refusal(kind: TypeAdapter[Any], written: object) -> str:
+    """Why a value is refused; empty when it is not."""
+    try:
+        kind.validate_python(written)
+    except ValidationError as error:
+        return str(error)
+    return ""
+
+
 @given(st.integers(1, 10**7))
 def test_a_duration_is_as_many_seconds_as_it_says(seconds: int) -> None:
-    assert DURATION.validate_python(durationpy.to_str(datetime.timedelta(seconds=seconds))) == seconds
+    assert DURATION.validate_python(f"{seconds}s") == seconds
 
 
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(1, 99))
@@ -36,13 +44,13 @@ def test_the_parts_of_a_duration_add_up(hours: int, minutes: int, seconds: int) 
 
 @given(st.text(max_size=12) | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.integers()))
 def test_whatever_is_written_is_a_positive_duration_or_refused_with_an_example(written: object) -> None:
-    try:
-        assert DURATION.validate_python(written) > 0
-    except ValidationError as error:
-        assert "30s, 5m or 1h30m" in str(error)
+    refused = refusal(DURATION, written)
+    assert "30s, 5m or 1h30m" in refused if refused else DURATION.validate_python(written) > 0
 
 
-@pytest.mark.parametrize("written", ["", "5", "-5m", "0s", "1h30", "5 m", "5mm", "five minutes", 300, 5.0, True])
+@pytest.mark.parametrize(
+    "written", ["", "5", "-5m", "0s", "1h30", "5 m", "5mm", "1d", "1h-5m", "five minutes", 300, 5.0, True]
+)
 def test_what_is_no_positive_duration_is_refused(written: object) -> None:
     with pytest.raises(ValidationError, match="30s, 5m or 1h30m"):
         DURATION.validate_python(written)
@@ -65,10 +73,8 @@ def test_a_schedule_that_is_accepted_has_a_next_time(written: str) -> None:
 
 @given(st.text(max_size=20))
 def test_what_is_no_schedule_is_refused_with_an_example(written: str) -> None:
-    try:
-        assert len(CRON.validate_python(written).split()) == 5
-    except ValidationError as error:
-        assert "*/15 * * * *" in str(error)
+    refused = refusal(CRON, written)
+    assert "*/15 * * * *" in refused if refused else len(written.split()) == 5
 
 
 @pytest.mark.parametrize("written", ["* * * * * *", "@hourly", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *"])

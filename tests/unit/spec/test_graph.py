@@ -1,5 +1,7 @@
 """The order that needs give."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_a_cycle_is_found_if_and_only_if_there_is_one(needs: Needs) -> None:
     assert (cycle is not None) == any(reaches_itself(needs, key) for key in needs)
     if cycle is not None:
         assert cycle[0] == cycle[-1]
-        assert all(after in needs[before] for before, after in zip(cycle, cycle[1:], strict=False))
+        assert all(after in needs[before] for before, after in itertools.pairwise(cycle))
 
 
 @given(acyclic(), st.sampled_from(KEYS), st.sampled_from(KEYS))

@@ -62,7 +62,7 @@ def test_a_component_is_what_its_file_says(definitions: Definitions) -> None:
     assert (release.name, release.namespace) == ("app", "apps")
     assert release.namespaces == ("apps", "more", "third")
     assert release.chart.folder == chart
-    assert release.values == {"host": "app.254carbon.com", "n": 1}
+    assert release.values == {"host": "app.254carbon.com", "n": 1, "keep": None}
     assert (app.needs, app.deadline, app.cron) == (("base_one",), 90.0, "*/5 * * * *")
     assert app.endpoints[0].host == "app.254carbon.com"
     assert list(app.checks) == ["trino_query"]

@@ -1,0 +1,39 @@
+"""Kubernetes objects as the API returns them, with what a test is not about filled in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from carbon_platform.cluster.reach import Object
+
+
+def obj(
+    kind: str,
+    name: str = "a",
+    *,
+    namespace: str = "here",
+    api_version: str = "v1",
+    spec: Mapping[str, Any] | None = None,
+    status: Mapping[str, Any] | None = None,
+    **metadata: Any,
+) -> Object:
+    """An object; further keywords are its metadata."""
+    named = {"name": name, **({"namespace": namespace} if namespace else {})}
+    body: Object = {"apiVersion": api_version, "kind": kind, "metadata": named | metadata}
+    for part, content in (("spec", spec), ("status", status)):
+        if content is not None:
+            body[part] = dict(content)
+    return body
+
+
+def workload(kind: str, name: str = "a", **rest: Any) -> Object:
+    """A Deployment, StatefulSet, DaemonSet or Job."""
+    return obj(kind, name, api_version="batch/v1" if kind == "Job" else "apps/v1", **rest)
+
+
+def conditions(**found: str | tuple[str, str, str]) -> dict[str, Any]:
+    """The `conditions` of a status: a type with its status, or with (status, reason, message)."""
+    listed = []
+    for kind, told in found.items():
+        status, reason, message = (told, "", "") if isinstance(told, str) else told
+        listed.append({"type": kind, "status": status, "reason": reason, "message": message})
+    return {"conditions": listed}

@@ -1,0 +1,57 @@
+"""What Helm remembers of a release."""
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.release.helm import decode_release, encode_release
+from carbon_platform.release.history import Revision
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def stored(release: dict[str, Any], status: str = "deployed") -> Revision:
+    return Revision(3, status, {"metadata": {"namespace": "here"}, "data": {"release": encode_release(release)}})
+
+
+@given(st.dictionaries(st.text(max_size=8), JSON, max_size=5))
+def test_a_release_is_read_as_it_was_stored(release: dict[str, Any]) -> None:
+    assert decode_release({"data": {"release": encode_release(release)}}) == release
+
+
+def test_the_objects_of_a_manifest_are_known_by_name() -> None:
+    objects = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "b", "namespace": "there"}},
+    ]
+    manifest = "---\n# Source: a comment\n---\n" + yaml.safe_dump_all(objects)
+    revision = stored({"manifest": manifest, "chart": {"metadata": {"version": "1.2.3"}}})
+    assert revision.objects() == [
+        ObjectName("v1", "ConfigMap", "", "a"),
+        ObjectName("apps/v1", "Deployment", "there", "b"),
+    ]
+    assert revision.chart_version() == "1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("status", "pending"),
+    [
+        ("deployed", False),
+        ("failed", False),
+        ("superseded", False),
+        ("pending-install", True),
+        ("pending-upgrade", True),
+        ("pending-rollback", True),
+        ("uninstalling", True),
+    ],
+)
+def test_a_revision_in_the_middle_of_something_is_pending(status: str, pending: bool) -> None:
+    assert stored({}, status).pending is pending
