@@ -113,7 +113,12 @@ class Records:
 
 
 def _decode(component: str, body: dict[str, Any]) -> Record:
-    known = {field.name for field in dataclasses.fields(Record)}
-    values = {key: value for key, value in body.items() if key in known}
-    values["checks"] = tuple(CheckResult(**check) for check in values.get("checks", ()))
+    values = _known(Record, body)
+    values["checks"] = tuple(CheckResult(**_known(CheckResult, check)) for check in body.get("checks", ()))
     return Record(**{**values, "component": component})
+
+
+def _known(kind: type[Record | CheckResult], body: dict[str, Any]) -> dict[str, Any]:
+    """Without the fields that only another version of Carbon knows."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {key: value for key, value in body.items() if key in names}

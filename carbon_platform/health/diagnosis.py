@@ -51,12 +51,23 @@ def diagnose(obj: Object, pods: Iterable[Object], events: Iterable[Object], now:
 
 
 def _create_refused(obj: Object, events: Iterable[Object]) -> str:
-    if obj["kind"] not in WORKLOADS:
+    if obj["kind"] not in WORKLOADS or not current_generation(obj):
         return ""
     refused = condition(obj, "ReplicaFailure")
     if refused.get("status") == "True":
         return str(refused.get("message"))
-    return next((str(e["message"]) for e in events if e.get("reason") == "FailedCreate"), "")
+    told = list(events)
+    made = max((_last(e) for e in told if e.get("reason") == "SuccessfulCreate"), default="")
+    return next((_message(e) for e in told if e.get("reason") == "FailedCreate" and _last(e) > made), "")
+
+
+def _message(event: Object) -> str:
+    return str(event.get("message") or event.get("reason"))
+
+
+def _last(event: Object) -> str:
+    """When the event was last seen. Times of the API compare as text."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp", ""))
 
 
 def pod_cause(pod: Object, events: Iterable[Object], now: datetime.datetime) -> Cause | None:
@@ -94,7 +105,7 @@ def _container_cause(name: ObjectName, container: Mapping[str, Any], events: lis
     reason, message = waiting.get("reason", ""), str(waiting.get("message", ""))
     who = f"container {container['name']}"
     if reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
-        told = [str(e["message"]) for e in events if e.get("reason") in {"Failed", "InspectFailed"}]
+        told = [_message(e) for e in events if e.get("reason") in {"Failed", "InspectFailed"}]
         story = next((t for t in [message, *told] if _PULL_HOPELESS.search(t)), "")
         hopeless = reason in {"InvalidImageName", "ErrImageNeverPull"} or _times(events, "Failed") >= _PULLS
         if story or hopeless:
@@ -125,6 +136,8 @@ def _crash(name: ObjectName, container: Mapping[str, Any], waiting: str) -> Caus
     return Cause(Kind.CRASH_LOOP, name, why, "see its last log lines; correct the values or what it depends on")
 
 
+_GOES_ON = frozenset({"Pulling", "Pulled", "Created", "Started"})
+"""Events of a kubelet that has the pod's volumes and network."""
 _HOPELESS_EVENTS = {
     "FailedMount": (Kind.CONFIGURATION, "create the ConfigMap, Secret or volume it mounts, or correct its name"),
     "FailedAttachVolume": (Kind.VOLUME, "see the volume and the node it is attached to"),
@@ -135,11 +148,13 @@ _HOPELESS_EVENTS = {
 def _event_cause(pod: Object, name: ObjectName, events: list[Object], now: datetime.datetime) -> Cause | None:
     if any((c.get("state") or {}).get("running") for c in pod.get("status", {}).get("containerStatuses") or ()):
         return None
+    went_on = max((_last(e) for e in events if e.get("reason") in _GOES_ON), default="")
     for event in events:
         found = _HOPELESS_EVENTS.get(str(event.get("reason")))
         first = event.get("firstTimestamp") or event["metadata"].get("creationTimestamp")
-        if found and _age(first, now) >= _EVENT_SECONDS and event.get("count", 1) > 1:
-            message = str(event["message"])
+        again = (event.get("count") or 1) > 1 and _last(event) >= went_on
+        if found and again and _age(first, now) >= _EVENT_SECONDS:
+            message = _message(event)
             return Cause(found[0], name, message, found[1], (message,))
     return None
 

@@ -14,7 +14,9 @@ from carbon_platform.records import Record
 from carbon_platform.release.plan import Action, Plan
 from carbon_platform.spec.platform import Component
 
-_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3}
+_UNITS = {f"{letter}i": 2.0 ** (10 * n) for n, letter in enumerate("KMGTPE", 1)} | {
+    unit: 1000.0**n for n, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)
+}
 _BITNAMI = re.compile(r"(^|/)(bitnami|bitnamilegacy|bitnamisecure)/")
 
 
@@ -31,7 +33,8 @@ def needs_problems(component: Component, records: Mapping[str, Record], waived: 
     problems = []
     for need in sorted(set(component.needs) - set(waived)):
         record = records.get(need, Record(need))
-        if not record.verified_at or record.verified_at < max(record.failed_at, record.changed_at):
+        late = record.verified_at < max(record.failed_at, record.changed_at)
+        if not record.verified_at or late or not all(check.passed for check in record.checks):
             problems.append(Problem(f"it needs {need}, which is not verified", f"carbon up {need}"))
     return problems
 
@@ -58,7 +61,7 @@ _VERBS = {
     Action.UPDATE: ("patch",),
     Action.DELETE: ("delete",),
     Action.DEFERRED: (),
-    Action.REFUSED: (),
+    Action.REFUSED: ("create", "delete"),
 }
 
 
@@ -101,8 +104,9 @@ async def _may(api: Api, verb: str, group: str, resource: str, namespace: str) -
 def _new_pods(plan: Plan) -> Iterable[tuple[ObjectName, Mapping[str, Any]]]:
     """Pod specs that the plan would start, by the workload they belong to."""
     for change in plan.changes:
-        template = ((change.desired or {}).get("spec") or {}).get("template") or {}
-        if change.action is Action.CREATE and "spec" in template:
+        spec = (change.desired or {}).get("spec") or {}
+        template = spec.get("template") or {}
+        if change.action is Action.CREATE and "spec" in template and spec.get("replicas", 1):
             yield change.object, template["spec"]
 
 
@@ -145,10 +149,8 @@ def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def quantity(text: object) -> float:
     """A Kubernetes quantity as a number: cores, or bytes."""
-    match = re.fullmatch(r"([0-9.]+(?:[eE][+-]?\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T|m)?", str(text))
-    if match is None:
-        return 0.0
-    return float(match[1]) * _UNITS.get(match[2] or "", 1.0)
+    match = re.fullmatch(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([KMGTPE]i|[numkMGTPE]|)", str(text))
+    return float(match[1]) * _UNITS[match[2]] if match else 0.0
 
 
 def requests(pod: Mapping[str, Any]) -> tuple[float, float]:
@@ -156,7 +158,8 @@ def requests(pod: Mapping[str, Any]) -> tuple[float, float]:
 
     def of(container: Mapping[str, Any], what: str) -> float:
         resources = container.get("resources") or {}
-        return quantity((resources.get("requests") or resources.get("limits") or {}).get(what, 0))
+        # What is limited and not requested is requested as far as the limit.
+        return quantity({**(resources.get("limits") or {}), **(resources.get("requests") or {})}.get(what, 0))
 
     def most(what: str) -> float:
         running = sum(of(c, what) for c in pod.get("containers") or ())

@@ -37,15 +37,11 @@ def _of(change: Change, stateful: bool) -> Iterable[Risk]:
         yield Risk(f"delete:{place}", f"{name} would be deleted; its volumes would stay without an owner")
     if change.action is Action.REFUSED and name.kind in {"StatefulSet", *_HOLDS_DATA}:
         yield Risk(f"recreate:{place}", f"{name} can only change by being created anew: {change.reason}")
-    if (
-        change.action in {Action.UPDATE, Action.REFUSED}
-        and name.kind == "StatefulSet"
-        and change.live
-        and change.desired
-    ):
+    changed = change.action in {Action.UPDATE, Action.REFUSED}
+    if stateful and changed and name.kind == "StatefulSet" and change.live and change.desired:
         before = change.live["spec"].get("replicas", 1)
         after = change.desired["spec"].get("replicas", before)
-        if stateful and after < before:
+        if after < before:
             yield Risk(f"scale-down:{place}", f"{name} would shrink from {before} to {after} replicas")
 
 

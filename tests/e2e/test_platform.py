@@ -87,6 +87,7 @@ def test_redeploy_makes_a_new_revision_and_restarts(
 
 
 BREAKS = {
+    "kafka": ("scale", "statefulset/kafka", "--replicas=2"),
     "redis": ("scale", "statefulset/redis", "--replicas=0"),
     "zookeeper": ("scale", "statefulset/zookeeper", "--replicas=0"),
     "object_store": ("scale", "statefulset/object-store", "--replicas=0"),
@@ -99,11 +100,12 @@ BREAKS = {
 def test_checks_fail_on_a_broken_component_and_up_mends_it(
     key: str, platform: dict[str, Any], carbon: Carbon, kubectl: Callable[..., str]
 ) -> None:
-    kubectl("-n", "data-platform", *BREAKS[key])
+    namespace = "kafka" if key == "kafka" else "data-platform"
+    kubectl("-n", namespace, *BREAKS[key])
     (name,) = {b.split("/")[1] for b in BREAKS[key] if "/" in b}
     selector = f"app.kubernetes.io/instance={key.replace('_', '-')}"
-    if key != "trino":
-        kubectl("-n", "data-platform", "wait", "--for=delete", "pod", "-l", selector, "--timeout=90s")
+    gone = {"kafka": ("pod/kafka-2",), "trino": ("pod", "-l", f"{selector},app.kubernetes.io/component=worker")}
+    kubectl("-n", namespace, "wait", "--for=delete", *gone.get(key, ("pod", "-l", selector)), "--timeout=90s")
     told = carbon.json("verify", key, code=1)["components"][0]["checks"]
     failed = {check["name"] for check in told if not check["passed"]}
     assert failed - {"ready"}, f"only readiness noticed that {name} is gone: {told}"

@@ -1,0 +1,344 @@
+"""Why a workload can't become ready: told when waiting is pointless, and not before."""
+
+import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbon_platform.cluster.reach import Object
+from carbon_platform.health.cause import Kind
+from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, pod_cause, stuck_pods
+from tests.objects import conditions, obj, workload
+from tests.unit.health.pods import (
+    NOW,
+    container,
+    crashed,
+    deployment,
+    event,
+    pod,
+    replica_set,
+    stateful_set,
+    unscheduled,
+    waiting,
+)
+
+NOT_FOUND = (
+    'Failed to pull image "registry.example/app:1": rpc error: code = NotFound desc = failed to pull and unpack image'
+    ' "registry.example/app:1": registry.example/app:1: not found'
+)
+TIMEOUT = 'Failed to pull image "registry.example/app:1": net/http: TLS handshake timeout'
+NO_ROOM = "0/2 nodes are available: 2 Insufficient memory. preemption: 0/2 nodes are available: 2 No preemption victims"
+UNBOUND = "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: not helpful"
+MISSING_MAP = 'MountVolume.SetUp failed for volume "config" : configmap "nobody-made-me" not found'
+
+
+def kind_of(found: Object, *events: Object, now: datetime.datetime = NOW) -> Kind | None:
+    cause = pod_cause(found, events, now)
+    return cause.kind if cause else None
+
+
+# Images
+
+
+def test_an_image_that_does_not_exist_is_told_at_the_first_try_with_the_registrys_words() -> None:
+    broken = pod(waiting("ErrImagePull", NOT_FOUND))
+    cause = pod_cause(broken, [], NOW)
+    assert cause is not None
+    assert cause.kind is Kind.IMAGE
+    assert "registry.example/app:1" in cause.why
+    assert cause.evidence == (NOT_FOUND,)
+    assert str(cause.object) == "Pod here/app-7d4b9-x2x4k"
+
+
+def test_an_image_in_backoff_is_told_with_what_the_events_say() -> None:
+    broken = pod(waiting("ImagePullBackOff", 'Back-off pulling image "registry.example/app:1"'))
+    cause = pod_cause(broken, [event(broken, "Failed", NOT_FOUND), event(broken, "Failed", "Error: ErrImagePull")], NOW)
+    assert cause is not None
+    assert cause.evidence == (NOT_FOUND, "Error: ErrImagePull")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "pull access denied, repository does not exist or may require authorization",
+        "unexpected status from HEAD request: 401 Unauthorized",
+        "dial tcp: lookup registry.example: no such host",
+        "dial tcp 192.0.2.1:443: connect: connection refused",
+        "manifest unknown",
+        'Container image "app:1" is not present with pull policy of Never',
+    ],
+)
+def test_a_pull_that_can_not_succeed_is_told_at_once(told: str) -> None:
+    assert kind_of(pod(waiting("ErrImagePull", told))) is Kind.IMAGE
+
+
+def test_a_pull_that_timed_out_may_succeed_the_next_time() -> None:
+    slow = pod(waiting("ErrImagePull", TIMEOUT))
+    assert kind_of(slow, event(slow, "Failed", TIMEOUT), event(slow, "Failed", "Error: ErrImagePull")) is None
+
+
+def test_a_pull_that_timed_out_again_is_told() -> None:
+    slow = pod(waiting("ImagePullBackOff", "Back-off"))
+    assert kind_of(slow, event(slow, "Failed", TIMEOUT, count=2), event(slow, "Failed", "x", count=2)) is Kind.IMAGE
+
+
+@pytest.mark.parametrize("reason", ["InvalidImageName", "ErrImageNeverPull"])
+def test_a_name_that_is_none_and_an_image_that_must_not_be_pulled_are_told_at_once(reason: str) -> None:
+    assert kind_of(pod(waiting(reason, "x"))) is Kind.IMAGE
+
+
+def test_the_image_of_an_init_container_counts_too() -> None:
+    assert kind_of(pod(waiting("PodInitializing"), init=(waiting("ErrImagePull", NOT_FOUND),))) is Kind.IMAGE
+
+
+# Crashes
+
+
+@pytest.mark.parametrize(("times", "kind"), [(0, None), (1, None), (2, Kind.CRASH_LOOP), (7, Kind.CRASH_LOOP)])
+def test_one_crash_may_be_an_accident_of_starting_and_two_are_a_loop(times: int, kind: Kind | None) -> None:
+    assert kind_of(pod(crashed(times, 3))) is kind
+
+
+def test_a_crash_loop_is_told_with_its_exit_code_and_its_number() -> None:
+    cause = pod_cause(pod(crashed(4, 3)), [], NOW)
+    assert cause is not None
+    assert cause.why == "container main ended with exit code 3 and was restarted 4 times"
+
+
+def test_a_container_killed_for_its_memory_is_told_as_that() -> None:
+    cause = pod_cause(pod(crashed(2, 137, "OOMKilled")), [], NOW)
+    assert cause is not None
+    assert cause.kind is Kind.OUT_OF_MEMORY
+    assert "raise its memory limit" in cause.fix
+
+
+def test_a_container_that_runs_again_after_crashes_may_become_ready() -> None:
+    ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    assert kind_of(pod(container(ready=False, restartCount=5, lastState=ended))) is None
+
+
+def test_an_init_container_that_succeeded_after_crashes_is_no_cause() -> None:
+    done = container("init", ready=True, restartCount=3, state={"terminated": {"exitCode": 0, "reason": "Completed"}})
+    assert kind_of(pod(waiting("PodInitializing"), init=(done,))) is None
+
+
+def test_a_container_between_its_crash_and_its_next_start_is_in_a_loop_too() -> None:
+    ended = container(ready=False, restartCount=2, state={"terminated": {"exitCode": 1, "reason": "Error"}})
+    assert kind_of(pod(ended)) is Kind.CRASH_LOOP
+
+
+# Scheduling
+
+
+@pytest.mark.parametrize(("message", "kind"), [(NO_ROOM, Kind.UNSCHEDULABLE), (UNBOUND, Kind.VOLUME)])
+@pytest.mark.parametrize(("seconds", "told"), [(0, False), (7.9, False), (8, True), (600, True)])
+def test_a_pod_without_a_node_is_told_after_the_grace_and_not_before(
+    message: str, kind: Kind, seconds: float, told: bool
+) -> None:
+    pending = pod(scheduled=unscheduled(message, 0))
+    assert kind_of(pending, now=NOW + datetime.timedelta(seconds=seconds)) is (kind if told else None)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ('persistentvolumeclaim "data" not found', Kind.VOLUME),
+        ('0/1 nodes are available: storageclass.storage.k8s.io "fast" not found', Kind.VOLUME),
+        (
+            "0/1 nodes are available: 1 Insufficient cpu, 1 node(s) had volume node affinity conflict",
+            Kind.UNSCHEDULABLE,
+        ),
+        ("0/1 nodes are available: 1 node(s) had untolerated taint {a: b}", Kind.UNSCHEDULABLE),
+    ],
+)
+def test_a_pod_that_waits_for_its_volume_is_told_apart_from_one_without_room(message: str, kind: Kind) -> None:
+    cause = pod_cause(pod(scheduled=unscheduled(message, 60)), [], NOW)
+    assert cause is not None
+    assert cause.kind is kind
+    assert cause.evidence == (message,)
+
+
+def test_a_pod_behind_a_scheduling_gate_is_only_waited_for() -> None:
+    gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+    assert kind_of(pod(scheduled=gated)) is None
+
+
+# Configuration, mounts, sandboxes
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("CreateContainerConfigError", 'configmap "nobody-made-me" not found'),
+        ("CreateContainerConfigError", 'secret "nobody-made-me" not found'),
+        ("CreateContainerConfigError", "couldn't find key nobody-made-me in Secret here/s"),
+        ("CreateContainerError", 'exec: "nobody-made-me": executable file not found in $PATH'),
+    ],
+)
+def test_what_a_container_lacks_is_named(reason: str, message: str) -> None:
+    cause = pod_cause(pod(waiting(reason, message)), [], NOW)
+    assert cause is not None
+    assert cause.kind is Kind.CONFIGURATION
+    assert "nobody-made-me" in cause.why
+
+
+MOUNTS = [
+    ("FailedMount", Kind.CONFIGURATION),
+    ("FailedAttachVolume", Kind.VOLUME),
+    ("FailedCreatePodSandBox", Kind.CONFIGURATION),
+]
+
+
+@pytest.mark.parametrize(("reason", "kind"), MOUNTS)
+@pytest.mark.parametrize(("first", "count", "told"), [(5, 4, False), (30, 1, False), (30, 4, True)])
+def test_a_mount_that_fails_again_and_again_is_told_after_the_grace(
+    reason: str, kind: Kind, first: float, count: int, told: bool
+) -> None:
+    creating = pod(waiting("ContainerCreating"))
+    found = kind_of(creating, event(creating, reason, MISSING_MAP, first=first, count=count))
+    assert found is (kind if told else None)
+
+
+@pytest.mark.parametrize("reason", ["Pulling", "Pulled", "Created", "Started"])
+def test_a_mount_that_failed_before_the_pod_went_on_is_over(reason: str) -> None:
+    pulling = pod(waiting("ContainerCreating"))
+    failed = event(pulling, "FailedMount", MISSING_MAP, count=4, first=60, last=20)
+    assert kind_of(pulling, failed, event(pulling, reason, "x", first=15, last=15)) is None
+    assert kind_of(pulling, failed, event(pulling, reason, "x", first=50, last=50)) is Kind.CONFIGURATION
+
+
+def test_events_of_a_pod_that_runs_are_history() -> None:
+    running = pod(container(ready=False))
+    assert kind_of(running, event(running, "FailedMount", MISSING_MAP, count=9)) is None
+
+
+def test_an_event_without_a_count_or_a_message_is_no_accident() -> None:
+    creating = pod(waiting("ErrImagePull", TIMEOUT))
+    bare = [event(creating, reason, None, count=None) for reason in ("FailedMount", "Failed", "FailedCreate")]
+    assert kind_of(creating, *bare) is None
+    assert diagnose(stateful_set(), [creating], [*bare, event(stateful_set(), "FailedCreate", None)], NOW) is not None
+
+
+# Workloads
+
+
+def test_the_cause_of_a_workload_is_that_of_a_pod_of_its_own() -> None:
+    broken, fine = pod(crashed(3), name="b"), pod(container(), name="a")
+    cause = diagnose(deployment(), [broken, fine], [], NOW)
+    assert cause is not None
+    assert (cause.kind, cause.object.name) == (Kind.CRASH_LOOP, "b")
+
+
+def test_events_are_those_of_the_pod_and_not_of_its_neighbour() -> None:
+    mine, neighbour = pod(waiting("ContainerCreating"), name="a"), pod(waiting("ContainerCreating"), name="b")
+    told = [event(neighbour, "FailedMount", MISSING_MAP, count=4)]
+    assert diagnose(deployment(), [mine], told, NOW) is None
+    assert diagnose(deployment(), [neighbour], told, NOW) is not None
+
+
+QUOTA = 'pods "app-" is forbidden: exceeded quota: small, requested: pods=1, used: pods=0, limited: pods=0'
+
+
+def test_a_quota_is_told_where_a_deployment_says_so() -> None:
+    cause = diagnose(deployment(**conditions(ReplicaFailure=("True", "FailedCreate", QUOTA))), [], [], NOW)
+    assert cause is not None
+    assert (cause.kind, cause.object.kind) == (Kind.QUOTA, "Deployment")
+    assert "exceeded quota: small" in cause.why
+
+
+def test_a_quota_is_told_where_only_an_event_of_a_stateful_set_says_so() -> None:
+    owner = stateful_set()
+    cause = diagnose(owner, [], [event(owner, "FailedCreate", QUOTA)], NOW)
+    assert cause is not None
+    assert cause.kind is Kind.QUOTA
+
+
+def test_a_quota_that_let_the_pod_through_since_is_over() -> None:
+    owner = stateful_set()
+    refused, made = event(owner, "FailedCreate", QUOTA, last=60), event(owner, "SuccessfulCreate", "x", last=5)
+    assert diagnose(owner, [], [refused, made], NOW) is None
+    assert diagnose(owner, [], [event(owner, "FailedCreate", QUOTA, last=2), made], NOW) is not None
+
+
+def test_a_quota_is_no_cause_before_the_controller_has_seen_the_new_spec() -> None:
+    owner = stateful_set(observedGeneration=1)
+    assert diagnose(owner, [], [event(owner, "FailedCreate", QUOTA)], NOW) is None
+
+
+def test_a_job_that_failed_is_told_with_why() -> None:
+    job = workload("Job", spec={}, status=conditions(Failed=("True", "BackoffLimitExceeded", "has reached the limit")))
+    cause = diagnose(job, [], [], NOW)
+    assert cause is not None
+    assert (cause.kind, cause.why) == (Kind.JOB_FAILED, "failed: has reached the limit")
+
+
+def test_a_rollout_without_progress_is_told() -> None:
+    stuck = deployment(**conditions(Progressing=("False", "ProgressDeadlineExceeded", "")))
+    cause = diagnose(stuck, [], [], NOW)
+    assert cause is not None
+    assert cause.kind is Kind.ROLLOUT
+
+
+WAITING = [waiting("ContainerCreating"), waiting("PodInitializing"), container(ready=False), container(), crashed(1)]
+
+
+@given(st.lists(st.sampled_from(WAITING), max_size=3), st.integers(0, 3600))
+def test_what_may_still_become_ready_has_no_cause(containers: list[dict[str, Any]], seconds: int) -> None:
+    later = NOW + datetime.timedelta(seconds=seconds)
+    assert diagnose(deployment(), [pod(*containers)], [], later) is None
+
+
+@pytest.mark.parametrize("over", [pod(crashed(9), deletionTimestamp="x"), pod(crashed(9), phase="Succeeded")])
+def test_a_pod_that_goes_or_has_done_its_work_is_no_cause(over: Object) -> None:
+    assert kind_of(over) is None
+
+
+# Which pods count
+
+
+def test_the_pods_of_a_workload_are_those_its_selector_means_in_its_namespace() -> None:
+    mine = pod(name="a")
+    others = [pod(name="b", labels={"app": "other"}), pod(name="c", labels={"of": "app"}), pod(name="d")]
+    others[2]["metadata"]["namespace"] = "there"
+    assert owned_pods(deployment(), [mine, *others]) == [mine]
+    assert owned_pods(obj("Service", spec={"selector": {"app": "app"}}), [mine]) == []
+    assert owned_pods(workload("Job", spec={}), [mine]) == []
+
+
+def hashed(name: str, hash_: str) -> Object:
+    return pod(crashed(9), name=name, labels={"app": "app", "pod-template-hash": hash_})
+
+
+def test_old_pods_of_a_deployment_say_nothing_of_the_new_ones() -> None:
+    old, new, foreign = hashed("old", "one"), hashed("new", "two"), hashed("foreign", "three")
+    sets = [replica_set("one", 1), replica_set("two", 2), replica_set("three", 2, owner="uid-other")]
+    assert current_pods(deployment(), [old, new, foreign], sets) == [new]
+
+
+def test_no_pod_is_current_before_the_controller_has_seen_the_new_spec() -> None:
+    behind = deployment(observedGeneration=1)
+    assert current_pods(behind, [hashed("new", "two")], [replica_set("two", 2)]) == []
+
+
+def revised(revision: str, **rest: Any) -> Object:
+    return pod(crashed(9), name=f"app-{revision}", labels={"controller-revision-hash": revision}, **rest)
+
+
+def test_old_pods_of_a_stateful_set_say_nothing_of_the_new_ones() -> None:
+    old, new = revised("app-old"), revised("app-new")
+    assert current_pods(stateful_set(), [old, new], []) == [new]
+
+
+def test_a_broken_old_pod_that_a_stateful_set_waits_for_is_stuck() -> None:
+    old, new = revised("app-old"), revised("app-new")
+    assert stuck_pods(stateful_set(), [old, new], [], NOW) == [old]
+
+
+def test_an_old_pod_that_works_or_goes_or_is_not_known_to_be_old_is_not_stuck() -> None:
+    works = pod(container(), name="app-0", labels={"controller-revision-hash": "app-old"})
+    goes = revised("app-old", deletionTimestamp="x")
+    assert stuck_pods(stateful_set(), [works, goes], [], NOW) == []
+    assert stuck_pods(stateful_set(observedGeneration=1), [revised("app-old")], [], NOW) == []
+    assert stuck_pods(deployment(), [revised("app-old")], [], NOW) == []

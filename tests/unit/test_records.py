@@ -1,0 +1,75 @@
+"""What Carbon remembers of components."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbon_platform.records import CheckResult, Record, Records
+
+TEXT = st.text(alphabet=st.characters(codec="utf-8"), max_size=10)
+CHECKS = st.builds(
+    CheckResult,
+    name=TEXT,
+    passed=st.booleans(),
+    detail=TEXT,
+    at=TEXT,
+    seconds=st.floats(0, 100),
+    fix=TEXT,
+    evidence=st.dictionaries(TEXT, TEXT | st.integers() | st.booleans(), max_size=2),
+)
+RECORDS = st.builds(
+    Record,
+    component=TEXT,
+    digest=TEXT,
+    revision=st.none() | st.integers(),
+    changed_at=TEXT,
+    failure=TEXT,
+    blocked=st.booleans(),
+    checks=st.lists(CHECKS, max_size=2).map(tuple),
+)
+
+
+@given(RECORDS)
+def test_a_record_is_read_as_it_was_put(tmp_path_factory: object, record: Record) -> None:
+    records = Records(tmp_path_factory.mktemp("records") / "new" / "r.db", "cluster")  # type: ignore[attr-defined]
+    records.put(record)
+    assert records.get(record.component) == record
+    assert records.all() == {record.component: record}
+
+
+def test_nothing_known_is_an_empty_record_and_no_file(tmp_path: Path) -> None:
+    records = Records(tmp_path / "r.db", "cluster")
+    assert records.get("app") == Record("app")
+    assert not (tmp_path / "r.db").exists()
+
+
+def test_clusters_do_not_see_each_others_records(tmp_path: Path) -> None:
+    one, other = (Records(tmp_path / "r.db", name) for name in ("one", "other"))
+    one.put(Record("app", "1"))
+    other.put(Record("app", "2"))
+    one.forget("app")
+    assert one.all() == {}
+    assert other.get("app").digest == "2"
+
+
+def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "r.db"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: Records(file, "cluster").put(Record(f"c{i}", str(i))), range(40)))
+    assert {r.component: r.digest for r in Records(file, "cluster").all().values()} == {
+        f"c{i}": str(i) for i in range(40)
+    }
+
+
+def test_a_field_that_another_version_wrote_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "r.db"
+    Records(file, "cluster").put(Record("app", "1"))
+    with sqlite3.connect(file) as db:
+        body = """{"digest": "1", "from_the_future": 1, "checks": [{"name": "a", "passed": true, "detail": "", "at": "",
+                  "also_new": 2}]}"""
+        db.execute("update record set body = ?", (body,))
+    db.close()
+    assert Records(file, "cluster").get("app") == Record("app", "1", checks=(CheckResult("a", True, "", ""),))
