@@ -1,6 +1,9 @@
 """Carbon's Dagster instance: where its storage is, and that it is configured."""
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from carbon_platform.errors import ConfigurationError
@@ -28,3 +31,11 @@ def prepare_instance(settings: Settings) -> Path:
         ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+@contextlib.contextmanager
+def opening(home: Path) -> Iterator[None]:
+    """One process at a time: two that make the tables of a new storage at once break each other."""
+    with (home / "opening.lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

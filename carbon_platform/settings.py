@@ -48,6 +48,7 @@ class Settings(BaseSettings):
         30, ge=0, description="How long a check may go on failing after a deployment before that counts."
     )
     api_seconds: float = Field(120, gt=0, description="How long a run carries on while the API server does not answer.")
+    writer_seconds: float = Field(300, ge=0, description="How long to wait for another writer of the same release.")
     helm_processes: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Helm processes at the same time."
     )

@@ -1,6 +1,7 @@
 """The command line: global options, and one module per command, imported when it is called."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -123,6 +124,8 @@ def ui(port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65
 
 def main() -> None:
     """Entry point. Exit code 0: done; 1: something failed; 2: wrong usage or configuration; 130: interrupted."""
+    # Also where a shell has told its background jobs to ignore it: Ctrl-C must end us in order.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except CarbonError as error:

@@ -3,7 +3,9 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
@@ -15,7 +17,8 @@ from rich.text import Text
 
 import carbon_platform.definitions
 from carbon_platform.cli.present import console, errors
-from carbon_platform.instance import prepare_instance
+from carbon_platform.components.asset import interrupt
+from carbon_platform.instance import opening, prepare_instance
 from carbon_platform.materialization.progress import Event, Step, listening
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
@@ -33,24 +36,50 @@ def execute(
     platform: Platform, keys: Sequence[str], redeploy: Sequence[str], confirm: Sequence[str], *, quiet: bool
 ) -> tuple[str, list[str]]:
     """Materialize `keys` in one run; its id, and the components that are not verified after it."""
-    prepare_instance(settings())
+    home = prepare_instance(settings())
     configured = {key: {"config": {"redeploy": key in redeploy, "confirm": list(confirm)}} for key in keys}
     watched = _Watched(keys)
-    with dg.DagsterInstance.get() as instance, watched.shown(quiet), listening(watched.hear):
-        result = dg.execute_job(
-            asset_job(),
-            instance=instance,
-            asset_selection=[dg.AssetKey(key) for key in keys],
-            # Dagster would write every event to the terminal a second time.
-            run_config={"ops": configured, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={"carbon/command": "up"},
-            raise_on_error=False,
-        )
-        run_id = result.run_id
+    with _open(home) as instance, watched.shown(quiet), listening(watched.hear):
+
+        def run() -> dg.JobExecutionResult:
+            return dg.execute_job(
+                asset_job(),
+                instance=instance,
+                asset_selection=[dg.AssetKey(key) for key in keys],
+                # Dagster would write every event to the terminal a second time.
+                run_config={"ops": configured, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                tags={"carbon/command": "up"},
+                raise_on_error=False,
+            )
+
+        run_id = _interruptible(run).run_id
     failed = watched.failed()
     if not quiet:
         watched.explain()
     return run_id, failed
+
+
+def _open(home: Path) -> dg.DagsterInstance:
+    with opening(home):
+        instance = dg.DagsterInstance.get()
+        # Each storage makes its tables when it is first asked for.
+        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+        return instance
+
+
+def _interruptible(run: Callable[[], dg.JobExecutionResult]) -> dg.JobExecutionResult:
+    """The result of `run`; Ctrl-C ends its materializations in order before KeyboardInterrupt goes on.
+
+    Dagster keeps an interrupt back in the thread that runs a job until a step ends, which may take minutes.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="run") as thread:
+        future = thread.submit(run)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            interrupt()
+            future.exception()
+            raise
 
 
 class _Watched:

@@ -110,7 +110,7 @@ class Api:
         limit = self.patience if patience is None else patience
         async for attempt in tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(Unreachable),
-            wait=tenacity.wait_exponential_jitter(initial=0.1, max=2),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
             stop=tenacity.stop_after_delay(limit if safe else 0),
             reraise=True,
         ):

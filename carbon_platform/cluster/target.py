@@ -33,14 +33,7 @@ def target(settings: Settings) -> Target:
     no local cluster yet.
     """
     if settings.context is not None and settings.context != LOCAL_CONTEXT:
-        file = settings.kubeconfig or Path(os.environ.get("KUBECONFIG", Path.home() / ".kube" / "config"))
-        if not file.is_file():
-            raise ConfigurationError(
-                f"context {settings.context!r} can't be found",
-                f"there is no kubeconfig at {file}",
-                "set CARBON_KUBECONFIG",
-            )
-        return Target(file, settings.context)
+        return Target(_kubeconfig(settings, settings.context), settings.context)
     if settings.context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
         return Target(None, None)
     file = settings.kubeconfig or settings.local_cluster / "kubeconfig"
@@ -51,3 +44,24 @@ def target(settings: Settings) -> Target:
             "run 'carbon cluster up', or name a cluster with --context",
         )
     return Target(file, LOCAL_CONTEXT)
+
+
+def _kubeconfig(settings: Settings, context: str) -> Path:
+    """The file that holds the context, looked for where kubectl does."""
+    told = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    files = [settings.kubeconfig] if settings.kubeconfig else [Path(part) for part in told.split(os.pathsep) if part]
+    there = [file for file in files if file.is_file()]
+    if not there:
+        raise ConfigurationError(
+            f"context {context!r} can't be found",
+            f"there is no kubeconfig at {' or '.join(map(str, files))}",
+            "set CARBON_KUBECONFIG",
+        )
+    return next((file for file in there if len(there) == 1 or context in _contexts(file)), there[0])
+
+
+def _contexts(file: Path) -> list[str]:
+    import yaml
+
+    loaded = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return [context["name"] for context in loaded.get("contexts") or ()]

@@ -1,6 +1,9 @@
 """One asset per component: materializing it deploys and verifies; selecting only its checks verifies."""
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -18,6 +21,40 @@ from carbon_platform.spec.platform import Component
 
 POOL = "cluster"
 """Concurrency pool of every materialization: its limit is set on the Dagster instance."""
+
+
+_running: set[tuple[asyncio.AbstractEventLoop, "asyncio.Task[Any]"]] = set()
+_interrupted = threading.Event()
+
+
+def interrupt() -> None:
+    """End every materialization of this process: each gives back what it holds, and its run ends as failed."""
+    _interrupted.set()
+    for loop, task in list(_running):
+        loop.call_soon_threadsafe(task.cancel)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """A materialization that `interrupt` can end. Raises CarbonError when it did."""
+    task = asyncio.current_task()
+    assert task is not None, "materializations run in tasks"
+    mine = (asyncio.get_running_loop(), task)
+    _running.add(mine)
+    try:
+        if _interrupted.is_set():
+            raise _INTERRUPTED
+        yield
+    except asyncio.CancelledError:
+        if not _interrupted.is_set():
+            raise
+        task.uncancel()
+        raise _INTERRUPTED from None
+    finally:
+        _running.discard(mine)
+
+
+_INTERRUPTED = CarbonError("interrupted", "a person ended the run", "run it again: it carries on from here")
 
 
 class MaterializeConfig(dg.Config):
@@ -89,7 +126,7 @@ async def _execute(
             context.log.info(f"{event.step}: {event.text}")
 
     try:
-        with listening(log):
+        with listening(log), _interruptible():
             async with shared_session(settings()) as session:
                 if not deploy:
                     results = await verify(component, session)

@@ -48,7 +48,9 @@ async def _materialize(component: Component, session: Session, options: Options,
     if changes or unprepared or options.redeploy:
         with steps.timed(Step.CLAIM):
             await prepare(component, session.api)
-            claim = held(session.api, component.namespace, component.release_name, options.writer_wait, steps.tell)
+            claim = held(
+                session.api, component.namespace, component.release_name, session.settings.writer_seconds, steps.tell
+            )
         async with claim:
             changes = await _apply(component, content, session, options, steps)
     with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):

@@ -7,8 +7,6 @@ from carbon_platform.release.history import latest
 from carbon_platform.release.lease import held
 from carbon_platform.spec.platform import Component
 
-_WRITER_WAIT = 300.0
-
 
 async def uninstall(component: Component, session: Session, *, delete_data: bool) -> str:
     """Uninstall; what was done, empty when nothing was there."""
@@ -22,7 +20,7 @@ async def uninstall(component: Component, session: Session, *, delete_data: bool
         tell(Event(component.key, Step.CLAIM, text))
 
     if await latest(api, release) is not None:
-        async with held(api, release.namespace, release.name, _WRITER_WAIT, waiting):
+        async with held(api, release.namespace, release.name, session.settings.writer_seconds, waiting):
             await session.helm.uninstall(release)
         done.append("uninstalled")
     session.records.forget(component.key)

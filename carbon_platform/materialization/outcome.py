@@ -18,8 +18,6 @@ class Options:
     """Apply and restart even what is already right."""
     confirm: tuple[str, ...] = ()
     """Words that the guard asked for."""
-    writer_wait: float = 300.0
-    """Seconds to wait for another writer of the same release."""
 
 
 @dataclasses.dataclass(frozen=True)

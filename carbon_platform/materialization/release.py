@@ -92,7 +92,7 @@ async def _deploy(
         made = await prepare(component, api)
     async with contextlib.AsyncExitStack() as stack:
         with steps.timed(Step.CLAIM):
-            lease = held(api, release.namespace, release.name, options.writer_wait, steps.tell)
+            lease = held(api, release.namespace, release.name, session.settings.writer_seconds, steps.tell)
             claim = await stack.enter_async_context(lease)
         with steps.timed(Step.RECOVER):
             recovered = await recover(api, release, claim, steps.tell)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import shutil
@@ -25,6 +26,10 @@ _AWAY = re.compile(
     r"|http2: client connection lost|server is currently unable",
     re.IGNORECASE,
 )
+
+
+# It logs every command and failure; what matters of them comes back as errors.
+logging.getLogger("pyhelm3").setLevel(logging.CRITICAL)
 
 
 class HelmFailed(CarbonError):
@@ -84,7 +89,7 @@ class Helm:
             except Error as error:
                 text = str(error).strip()
                 if _AWAY.search(text):
-                    raise Unreachable(f"helm {verb} {release.name}: the API server went away", text) from error
+                    raise Unreachable(f"helm {verb} {release.name}: the API server can't be reached", text) from error
                 fix = "correct the chart or its values"
                 raise HelmFailed(f"helm {verb} {release.namespace}/{release.name} failed", text, fix) from error
 

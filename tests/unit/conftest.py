@@ -15,3 +15,5 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     settings.cache_clear()
     yield
     settings.cache_clear()
+    for name in [n for n in os.environ if n.startswith("CARBON_")]:  # what the command line passes on to its children
+        del os.environ[name]

@@ -1,0 +1,34 @@
+"""From a kind to its path in the API."""
+
+import pytest
+
+from carbon_platform.cluster.resources import BUILT_IN, ObjectName, Resource
+
+PATHS = {
+    ("v1", "Pod"): "/api/v1/namespaces/here/pods/a",
+    ("v1", "Endpoints"): "/api/v1/namespaces/here/endpoints/a",
+    ("v1", "Namespace"): "/api/v1/namespaces/a",
+    ("apps/v1", "StatefulSet"): "/apis/apps/v1/namespaces/here/statefulsets/a",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "/apis/networking.k8s.io/v1/namespaces/here/networkpolicies/a",
+    ("networking.k8s.io/v1", "Ingress"): "/apis/networking.k8s.io/v1/namespaces/here/ingresses/a",
+    ("storage.k8s.io/v1", "StorageClass"): "/apis/storage.k8s.io/v1/storageclasses/a",
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): "/apis/rbac.authorization.k8s.io/v1/clusterroles/a",
+}
+
+
+@pytest.mark.parametrize(("kind", "path"), PATHS.items(), ids=[kind for _, kind in PATHS])
+def test_a_known_kind_has_the_path_that_kubernetes_gives_it(kind: tuple[str, str], path: str) -> None:
+    assert BUILT_IN[kind].path("here", "a") == path
+
+
+def test_a_collection_is_that_of_one_namespace_or_of_all() -> None:
+    pods = Resource("v1", "Pod", "pods", namespaced=True)
+    assert pods.path("here") == "/api/v1/namespaces/here/pods"
+    assert pods.path() == "/api/v1/pods"
+    assert (pods.group, BUILT_IN["apps/v1", "Deployment"].group) == ("", "apps")
+
+
+def test_an_object_is_told_by_kind_namespace_and_name() -> None:
+    named = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "here"}}
+    assert str(ObjectName.of(named)) == "Pod here/a"
+    assert str(ObjectName.of({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}})) == "Node n"
