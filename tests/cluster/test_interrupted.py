@@ -13,7 +13,9 @@ import pytest
 
 from carbon_platform.local import supervision
 from carbon_platform.release.helm import decode_release, encode_release
-from tests.cluster.conftest import Platform
+from tests.cluster.commands import Platform, platform
+
+__all__ = ["platform"]  # pytest finds the fixture here
 
 pytestmark = pytest.mark.cluster
 
