@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     defs: Path = Field(
         default=Path(__file__).parent / "defs", description="The platform: a folder per component with its defs.yaml."
     )
+    api_port: int = Field(6443, ge=1, le=65535, description="Port of the local cluster's API server.")
     helm: Path | None = Field(None, description="The Helm program. Unset: Carbon's own, then PATH.")
     wait_seconds: float = Field(
         600, gt=0, description="Deadline for a release to become ready, unless it says its own."

@@ -1,71 +1,128 @@
 """`carbon cluster`: a real Kubernetes on this machine."""
 
+import contextlib
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from carbon_platform.local.cluster import LocalCluster
-
-app = typer.Typer(help="A real Kubernetes on this machine.", no_args_is_help=True)
+app = typer.Typer(
+    help="A real Kubernetes on this machine.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 
 
-def _cluster() -> "LocalCluster":
+@contextlib.contextmanager
+def _telling() -> Iterator[Callable[[str], None]]:
+    """Tell what happens: one moving line on a terminal, a line for each step elsewhere; never on standard output."""
+    if not sys.stderr.isatty():
+        yield lambda text: typer.echo(text, err=True)
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as progress:
+        task = progress.add_task("looking", total=None)
+        yield lambda text: progress.update(task, description=text)
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2))
+
+
+@app.command(epilog="Examples: carbon cluster up · carbon cluster up --control-plane-only --simulated-nodes 20")
+def up(
+    simulated_nodes: Annotated[
+        int | None, typer.Option(min=0, max=1000, help="So many nodes that only pretend; as before when not given.")
+    ] = None,
+    control_plane_only: Annotated[
+        bool, typer.Option("--control-plane-only", help="No real node: for simulated nodes alone.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Bring it up; does nothing when it is up. The first time it gets and builds its programs: minutes."""
     from carbon_platform.local.cluster import LocalCluster
     from carbon_platform.local.layout import Layout
     from carbon_platform.settings import settings
 
-    def report(text: str) -> None:
-        typer.echo(text, err=True)
-        sys.stderr.flush()
-
-    return LocalCluster(Layout(settings().local_cluster), settings().cache, report)
-
-
-@app.command(epilog="Examples: carbon cluster up · carbon cluster up --simulated-nodes 20")
-def up(
-    simulated_nodes: Annotated[int, typer.Option(min=0, max=1000, help="So many nodes that only pretend.")] = 0,
-    json: Json = False,
-) -> None:
-    """Bring it up; does nothing when it is up. The first time it gets and builds its programs: minutes."""
-    cluster = _cluster()
-    cluster.up(simulated_nodes)
+    chosen = settings()
+    layout = Layout(chosen.local_cluster, api_port=chosen.api_port, real_node=not control_plane_only)
+    with _telling() as report:
+        cluster = LocalCluster(layout, chosen.cache, report)
+        cluster.up(simulated_nodes)
     if json:
-        from carbon_platform.cli.present import print_json
-
-        print_json(cluster.status())
+        _print_json(cluster.status())
     else:
-        typer.echo(f"the local cluster is up: export KUBECONFIG={cluster.layout.kubeconfig}")
+        typer.echo(f"the local cluster is up: export KUBECONFIG={layout.kubeconfig}")
 
 
 @app.command(epilog="Examples: carbon cluster down · carbon cluster down --delete-data --yes")
 def down(
-    delete_data: Annotated[bool, typer.Option(help="Delete its volumes and its state as well.")] = False,
+    delete_data: Annotated[bool, typer.Option("--delete-data", help="Delete its volumes and its state too.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    json: Json = False,
 ) -> None:
     """Stop it; nothing of it stays but its data, so that `up` goes on from there."""
-    cluster = _cluster()
+    from carbon_platform.local.cluster import existing
+    from carbon_platform.settings import settings
+
+    folder = settings().local_cluster
     if delete_data and not yes:
-        typer.confirm(f"This deletes every volume of the local cluster in {cluster.layout.folder}. Go on?", abort=True)
-    cluster.down(delete_data=delete_data)
-    typer.echo("the local cluster is down" + ("" if delete_data else f"; its data stays in {cluster.layout.folder}"))
+        typer.confirm(f"This deletes every volume of the local cluster in {folder}. Go on?", abort=True)
+    with _telling() as report:
+        existing(folder, settings().cache, report).down(delete_data=delete_data)
+    if json:
+        _print_json({"running": False, "data": str(folder) if folder.exists() else None})
+    else:
+        typer.echo("the local cluster is down" + (f"; its data stays in {folder}" if folder.exists() else ""))
 
 
 @app.command(epilog="Examples: carbon cluster status · carbon cluster status --json | jq -r .kubeconfig")
 def status(json: Json = False) -> None:
     """What runs of it. Exit code 0 when it is up, else 1."""
-    from carbon_platform.cli.present import console, print_json
+    from carbon_platform.local.cluster import existing
+    from carbon_platform.settings import settings
 
-    found = _cluster().status()
+    found = existing(settings().local_cluster, settings().cache, _silent).status()
     if json:
-        print_json(found)
+        _print_json(found)
     else:
-        console.print(f"{'up' if found['running'] else 'not up'}  {found['version'] or ''}  {found['kubeconfig']}")
-        for one in found["components"]:
-            console.print(f"  {one['name']:<26}{one['state']:<10}{one['memory'] / 2**20:6.0f} MiB")
-        for text in found["waiting"]:
-            console.print(f"  {text}", style="yellow")
+        _show(found)
     raise typer.Exit(0 if found["running"] else 1)
+
+
+def _show(found: dict[str, Any]) -> None:
+    typer.echo(f"{'up' if found['running'] else 'not up'}  {found['version'] or ''}  {found['kubeconfig']}")
+    for one in found["components"]:
+        typer.echo(f"  {one['name']:<26}{one['state']:<10}{one['memory'] / 2**20:6.0f} MiB")
+    for one in found["nodes"]:
+        name = f"{'simulated node' if one['simulated'] else 'node'} {one['name']}"
+        typer.echo(f"  {name:<58}{'ready' if one['ready'] else 'not ready'}")
+    for one in found["addons"]:
+        typer.secho(f"  {one['name']:<58}{one['message']}", fg=None if one["ready"] else "yellow")
+
+
+def main() -> None:
+    """`python -m carbon_platform.cli.cluster`: the same, without the rest of the command line."""
+    from carbon_platform.errors import CarbonError
+
+    try:
+        app()
+    except CarbonError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
@@ -18,7 +17,7 @@ from rich.text import Text
 import carbon_platform.definitions
 from carbon_platform.cli.present import console, errors
 from carbon_platform.components.asset import interrupt
-from carbon_platform.instance import opening, prepare_instance
+from carbon_platform.instance import prepare_instance
 from carbon_platform.materialization.progress import Event, Step, listening
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
@@ -36,10 +35,10 @@ def execute(
     platform: Platform, keys: Sequence[str], redeploy: Sequence[str], confirm: Sequence[str], *, quiet: bool
 ) -> tuple[str, list[str]]:
     """Materialize `keys` in one run; its id, and the components that are not verified after it."""
-    home = prepare_instance(settings())
+    prepare_instance(settings())
     configured = {key: {"config": {"redeploy": key in redeploy, "confirm": list(confirm)}} for key in keys}
     watched = _Watched(keys)
-    with _open(home) as instance, watched.shown(quiet), listening(watched.hear):
+    with dg.DagsterInstance.get() as instance, watched.shown(quiet), listening(watched.hear):
 
         def run() -> dg.JobExecutionResult:
             return dg.execute_job(
@@ -57,14 +56,6 @@ def execute(
     if not quiet:
         watched.explain()
     return run_id, failed
-
-
-def _open(home: Path) -> dg.DagsterInstance:
-    with opening(home):
-        instance = dg.DagsterInstance.get()
-        # Each storage makes its tables when it is first asked for.
-        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
-        return instance
 
 
 def _interruptible(run: Callable[[], dg.JobExecutionResult]) -> dg.JobExecutionResult:

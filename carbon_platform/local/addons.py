@@ -1,5 +1,6 @@
 """What a cluster needs to be one: access rules, DNS, volumes, metrics; made of our own manifests and images."""
 
+import asyncio
 import string
 import tempfile
 from collections.abc import Mapping
@@ -12,10 +13,11 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.local import containerd
 from carbon_platform.local import layout as at
-from carbon_platform.local.configuration import PAUSE_IMAGE
 from carbon_platform.local.layout import Layout
+from carbon_platform.local.node import PAUSE_IMAGE
 
-_MANIFESTS = Path(__file__).parent / "addons"
+FIELD_MANAGER = "carbon-cluster"
+_MANIFESTS = Path(__file__).parent / "manifests"
 _NOBODY = "65532:65532"
 _REFERENCES = {
     "COREDNS": ("coredns", "1.12.4"),
@@ -23,6 +25,8 @@ _REFERENCES = {
     "METRICS_SERVER": ("metrics-server", "0.9.0"),
 }
 _HELPER = "localhost/carbon/volume-helper:1"
+_FIRST = ("Namespace", "ServiceAccount")
+"""What the other objects are in, or name."""
 
 
 def _reference(name: str, version: str) -> str:
@@ -67,20 +71,8 @@ def manifests(layout: Layout) -> list[Object]:
     return found
 
 
-def simulated_node(number: int) -> Object:
-    """A node that is not there; real pods keep away from it."""
-    room = {"cpu": "64", "memory": "256Gi", "pods": "1000"}
-    labels = {"type": "kwok", "kubernetes.io/hostname": f"simulated-{number}", "kubernetes.io/os": "linux"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": f"simulated-{number}", "labels": labels},
-        "spec": {"taints": [{"key": "kwok.x-k8s.io/node", "value": "fake", "effect": "NoSchedule"}]},
-        "status": {"allocatable": room, "capacity": room},
-    }
-
-
-async def apply(api: Api, layout: Layout) -> None:
+async def apply(api: Api, objects: list[Object]) -> None:
     """Make the addons as they should be."""
-    for obj in manifests(layout):
-        await api.apply(obj, manager="carbon-cluster")
+    for early in (True, False):
+        batch = [obj for obj in objects if (obj["kind"] in _FIRST) is early]
+        await asyncio.gather(*(api.apply(obj, manager=FIELD_MANAGER) for obj in batch))

@@ -1,6 +1,7 @@
 """The programs of the local cluster: version, where its official build is, and how it is built from Go modules."""
 
 import dataclasses
+import platform
 
 KUBERNETES = "v1.34.4"
 
@@ -16,9 +17,9 @@ class Source:
     package: str
     ldflags: str = "-s -w"
     download: str = ""
-    """URL of the official build: the plain program, or a .tar.gz with it inside."""
+    """URL of the official build: the plain program, or a .tar.gz with it inside; `{arch}` stands for the machine's."""
     checksum: str = ""
-    """URL of its published SHA-256; `{file}` lines or the bare sum."""
+    """URL of its published SHA-256: lines of sum and file, or the bare sum."""
     needed_by: str = "cluster"
 
 
@@ -35,7 +36,7 @@ _KUBERNETES_FLAGS = " ".join(
 
 
 def _kubernetes(name: str) -> Source:
-    url = f"https://dl.k8s.io/release/{KUBERNETES}/bin/linux/amd64/{name}"
+    url = f"https://dl.k8s.io/release/{KUBERNETES}/bin/linux/{{arch}}/{name}"
     package = f"k8s.io/kubernetes/cmd/{name}"
     return Source(name, KUBERNETES, "kubernetes", package, _KUBERNETES_FLAGS, url, f"{url}.sha256")
 
@@ -65,7 +66,7 @@ SOURCES: dict[str, Source] = {
             "kubernetes",
             "go.etcd.io/etcd/server/v3",
             "-s -w",
-            f"{_GITHUB}/etcd-io/etcd/releases/download/{_ETCD}/etcd-{_ETCD}-linux-amd64.tar.gz",
+            f"{_GITHUB}/etcd-io/etcd/releases/download/{_ETCD}/etcd-{_ETCD}-linux-{{arch}}.tar.gz",
             f"{_GITHUB}/etcd-io/etcd/releases/download/{_ETCD}/SHA256SUMS",
         ),
         Source(
@@ -74,8 +75,8 @@ SOURCES: dict[str, Source] = {
             "kubernetes",
             "github.com/coredns/coredns",
             _KUBERNETES_FLAGS,
-            f"{_GITHUB}/coredns/coredns/releases/download/v1.12.4/coredns_1.12.4_linux_amd64.tgz",
-            f"{_GITHUB}/coredns/coredns/releases/download/v1.12.4/coredns_1.12.4_linux_amd64.tgz.sha256",
+            f"{_GITHUB}/coredns/coredns/releases/download/v1.12.4/coredns_1.12.4_linux_{{arch}}.tgz",
+            f"{_GITHUB}/coredns/coredns/releases/download/v1.12.4/coredns_1.12.4_linux_{{arch}}.tgz.sha256",
         ),
         Source(
             "local-path-provisioner",
@@ -90,8 +91,8 @@ SOURCES: dict[str, Source] = {
             "helm",
             "helm.sh/helm/v4/cmd/helm",
             f"-s -w -X helm.sh/helm/v4/internal/version.version={_HELM}",
-            f"https://get.helm.sh/helm-{_HELM}-linux-amd64.tar.gz",
-            f"https://get.helm.sh/helm-{_HELM}-linux-amd64.tar.gz.sha256sum",
+            f"https://get.helm.sh/helm-{_HELM}-linux-{{arch}}.tar.gz",
+            f"https://get.helm.sh/helm-{_HELM}-linux-{{arch}}.tar.gz.sha256sum",
         ),
         Source("metrics-server", "v0.9.0", "helm", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
         Source("pause", "1", "pause", "."),
@@ -107,6 +108,13 @@ SOURCES: dict[str, Source] = {
         ),
     )
 }
+
+
+def architecture() -> str:
+    """The processor of this machine, in the words of Go and of image registries."""
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
 
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 NODE = ("kubelet", "kube-proxy", "coredns", "local-path-provisioner", "metrics-server", "pause")

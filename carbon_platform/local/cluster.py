@@ -3,28 +3,40 @@
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 import fcntl
+import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import tenacity
-
 from carbon_platform.cluster.client import Api
-from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.cluster.target import Target
-from carbon_platform.errors import CarbonError, Conflict, Unreachable
-from carbon_platform.health.status import condition, status
-from carbon_platform.local import addons, configuration, packages, programs, supervision, teardown
+from carbon_platform.errors import Blocked, CarbonError, Conflict
+from carbon_platform.local import (
+    addons,
+    cgroups,
+    claim,
+    configuration,
+    network,
+    node,
+    packages,
+    ports,
+    processes,
+    programs,
+    readiness,
+    simulation,
+    supervision,
+    teardown,
+)
 from carbon_platform.local.catalogue import CONTROL_PLANE, NODE, TOOLS
-from carbon_platform.local.layout import Layout
+from carbon_platform.local.layout import Layout, kept
 from carbon_platform.local.packages import Report
 
-_API_SECONDS = 60.0
-_READY_SECONDS = 120.0
+_CONTAINERD_SECONDS = 30.0
+_SOCKETS = ("containerd.sock", "containerd.sock.ttrpc", "supervisor.sock", "supervisor.pid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,89 +47,105 @@ class LocalCluster:
     cache: Path
     report: Report
 
-    def up(self, simulated_nodes: int = 0) -> None:
+    def up(self, simulated_nodes: int | None = None) -> None:
         """Bring it up, or do nothing when it is up; recovers from any way in which it ended.
 
-        Returns when its API answers, its node is Ready and its addons are available. Raises Blocked, Conflict (a
-        port is taken) or CarbonError.
+        Returns when its API answers, its nodes are Ready and its addons are available. `simulated_nodes` of None
+        keeps those that are there. Raises Blocked, Conflict (a port is taken, another cluster runs), NotReady with
+        the cause, or CarbonError.
         """
         if self.layout.real_node:
+            _require_root()
             packages.ensure(packages.CLUSTER, self.report)
-        names = [*CONTROL_PLANE, *(NODE if self.layout.real_node else ()), *TOOLS]
-        names += ["kwok"] if simulated_nodes else []
+        simulates = supervision.configured(self.layout, "kwok") if simulated_nodes is None else simulated_nodes > 0
+        names = [*CONTROL_PLANE, *(NODE if self.layout.real_node else ()), *TOOLS, *(["kwok"] if simulates else [])]
         have = programs.ensure(names, self.cache, self.report)
-        self.layout.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(self.layout, self.report):
-            wanted = configuration.write(self.layout, have, simulated_nodes)
-            text = supervision.configuration(self.layout, wanted)
-            if not supervision.running(self.layout, text):
-                self._start(text)
+            since = self._run(have, simulates)
             if self.layout.real_node:
                 self._images(have)
-            asyncio.run(self._complete(simulated_nodes))
+            asyncio.run(self._complete(simulated_nodes, since))
 
-    def _start(self, text: str) -> None:
-        self.report("starting the control plane")
-        supervision.stop(self.layout)
+    def _run(self, have: dict[str, Path], simulates: bool) -> datetime.datetime | None:
+        """Have the programs run as they should; when they were started, if nothing ran before."""
+        before = kept(self.layout.folder)
+        if before is not None and before.real_node and not self.layout.real_node:
+            self._stop(before)  # nothing would look after its pods any more
+        if supervision.states(self.layout):
+            text = self._prepare(have, simulates)
+            changed = supervision.adjust(self.layout, text)
+            if changed:
+                self.report(f"started anew: {', '.join(changed)}")
+            return None
         if self.layout.real_node:
-            teardown.end_pods(self.layout)
-            teardown.clean(self.layout)
-        _refuse_taken_ports(self.layout)
+            self._displace()
+        self._stop(self.layout)
+        ports.refuse_taken(self.layout.ports)
+        self.report("starting the control plane")
+        text = self._prepare(have, simulates)
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
         supervision.start(self.layout, text)
+        return now
+
+    def _displace(self) -> None:
+        """Take away what another cluster, that runs no more, left on this machine; its data stays.
+
+        Raises Conflict when it does run: there is one pod network, for one cluster.
+        """
+        folder = claim.holder()
+        if folder is None or folder == self.layout.folder:
+            return
+        other = kept(folder) or Layout(folder)
+        if supervision.states(other):
+            raise Conflict(
+                "another local cluster runs on this machine",
+                f"the one in {folder}, and there is one pod network for one cluster",
+                f"stop it: CARBON_HOME={folder.parent} carbon cluster down",
+            )
+        self._stop(other)
+
+    def _prepare(self, have: dict[str, Path], simulates: bool) -> str:
+        """Make what the programs need; the supervisor's configuration."""
+        if self.layout.real_node:
+            claim.take(self.layout)
+            cgroups.make(self.layout.cgroup)
+            network.provide(self.layout)
+        return self._configuration(have, simulates)
+
+    def _configuration(self, have: dict[str, Path], simulates: bool) -> str:
+        configuration.write(self.layout)
+        running = configuration.control_plane(self.layout, have)
+        if self.layout.real_node:
+            seen = network.sees_bridged_traffic()
+            running += node.node(self.layout, have, bridged_traffic_seen=seen)
+        if simulates:
+            running.append(configuration.simulator(self.layout, have))
+        self.layout.keep()
+        return supervision.configuration(self.layout, running)
 
     def _images(self, have: dict[str, Path]) -> None:
         busybox = Path(shutil.which("busybox") or "/bin/busybox")
-        for attempt in tenacity.Retrying(
-            stop=tenacity.stop_after_delay(30), wait=tenacity.wait_fixed(0.2), reraise=True
-        ):
-            with attempt:  # containerd's socket takes a moment to appear
+        deadline = time.monotonic() + _CONTAINERD_SECONDS
+        while True:
+            try:
                 addons.provide_images(self.layout, have, busybox)
+            except CarbonError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)  # containerd takes a moment to answer
+            else:
+                return
 
-    async def _complete(self, simulated_nodes: int) -> None:
-        async with self.api(_API_SECONDS) as api:
-            await api.request("GET", "/readyz", what="wait for the API server")
-            await addons.apply(api, self.layout)
-            for number in range(simulated_nodes):
-                name = ObjectName("v1", "Node", "", f"simulated-{number}")
-                if await api.get(name) is None:
-                    await api.create(addons.simulated_node(number))
-            self.report("waiting for the node and its addons")
-            await self._ready(api)
+    async def _complete(self, simulated_nodes: int | None, since: datetime.datetime | None) -> None:
+        objects = addons.manifests(self.layout)
+        async with self.api() as api:
+            await readiness.await_api(api, self.layout)
+            await addons.apply(api, objects)
+            if simulated_nodes is not None:
+                await simulation.scale(api, simulated_nodes)
+            await readiness.await_ready(api, self.layout, objects, since, self.report)
 
-    async def _ready(self, api: Api) -> None:
-        async for attempt in tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(_NotYet),
-            stop=tenacity.stop_after_delay(_READY_SECONDS),
-            wait=tenacity.wait_fixed(0.25),
-            reraise=True,
-        ):
-            with attempt:
-                waiting = await self.unready(api)
-                if waiting:
-                    raise _NotYet(
-                        "the local cluster did not get ready",
-                        "; ".join(waiting),
-                        f"see the logs in {self.layout.logs}",
-                    )
-
-    async def unready(self, api: Api) -> list[str]:
-        """What is not as it should be, of nodes and addons."""
-        nodes = await api.list("v1", "Node")
-        found = [
-            f"node {n['metadata']['name']} is not Ready" for n in nodes if condition(n, "Ready").get("status") != "True"
-        ]
-        if self.layout.real_node:
-            if not any(n["metadata"]["name"] == self.layout.node for n in nodes):
-                found.append(f"node {self.layout.node} has not registered")
-            for obj in addons.manifests(self.layout):
-                if obj["kind"] in {"Deployment", "APIService"}:
-                    live = await api.get(ObjectName.of(obj))
-                    now = status(live) if live else None
-                    if now is None or not now.ready:
-                        found.append(f"{ObjectName.of(obj)}: {now.message if now else 'is not there'}")
-        return found
-
-    def api(self, patience: float) -> Api:
+    def api(self, patience: float = 5.0) -> Api:
         """A client for it."""
         return Api(Target(self.layout.kubeconfig, self.layout.context), patience)
 
@@ -127,18 +155,25 @@ class LocalCluster:
             return
         with _alone(self.layout, self.report):
             self.report("stopping the cluster")
-            supervision.stop(self.layout)
-            if self.layout.real_node:
-                teardown.end_pods(self.layout)
-                teardown.clean(self.layout)
-            for leftover in ("containerd.sock", "containerd.sock.ttrpc", "supervisor.sock", "supervisor.pid"):
-                (self.layout.folder / leftover).unlink(missing_ok=True)
-            shutil.rmtree(self.layout.folder / "containerd-state", ignore_errors=True)
-            # The pods are gone, and with them whoever had an address.
-            shutil.rmtree(self.layout.folder / "cni-addresses", ignore_errors=True)
-        if delete_data:
-            self.report(f"deleting {self.layout.folder}")
-            shutil.rmtree(self.layout.folder)
+            self._stop(kept(self.layout.folder) or self.layout)
+            if delete_data:
+                self.report(f"deleting {self.layout.folder}")
+                # Never through a mount: what is behind it may be anybody's.
+                teardown.unmount(self.layout.folder)
+                shutil.rmtree(self.layout.folder)
+
+    def _stop(self, layout: Layout) -> None:
+        supervision.stop(layout)
+        if layout.real_node:
+            teardown.end_pods(layout)
+            teardown.clean(layout)
+            # Rules that look like ours may be those of another Kubernetes, unless we know that we made them.
+            if claim.holder() == layout.folder:
+                network.remove()
+                claim.give_up()
+        # Without a kubeconfig every command says at once that no cluster is up, where its address would only time out.
+        for leftover in (layout.kubeconfig, *(layout.folder / name for name in _SOCKETS)):
+            leftover.unlink(missing_ok=True)
 
     def status(self) -> dict[str, Any]:
         """What runs, as `carbon cluster status --json` tells it."""
@@ -149,40 +184,44 @@ class LocalCluster:
             "version": None,
             "nodes": [],
             "components": [
-                {"name": s["name"], "state": s["statename"].lower(), "pid": s["pid"], "memory": _memory(s["pid"])}
-                for s in supervision.states(self.layout)
+                {
+                    "name": state["name"],
+                    "state": state["statename"].lower(),
+                    "pid": state["pid"],
+                    "memory": processes.resident_bytes(state["pid"]),
+                }
+                for state in supervision.states(self.layout)
             ],
-            "waiting": [],
+            "addons": [],
         }
         if self.layout.kubeconfig.is_file():
-            with contextlib.suppress(Unreachable):
+            with contextlib.suppress(CarbonError):
                 asyncio.run(self._live(found))
         return found
 
     async def _live(self, found: dict[str, Any]) -> None:
-        async with self.api(1) as api:
+        async with self.api(patience=1) as api:
             found["version"] = (await api.request("GET", "/version"))["gitVersion"]
+            sight = await readiness.look(api, self.layout, addons.manifests(self.layout))
             found["nodes"] = [
-                {
-                    "name": n["metadata"]["name"],
-                    "ready": condition(n, "Ready").get("status") == "True",
-                    "simulated": (n["metadata"].get("labels") or {}).get("type") == "kwok",
-                }
-                for n in await api.list("v1", "Node")
+                {"name": n.name.removeprefix("node "), "ready": n.ready, "simulated": n.simulated} for n in sight.nodes
             ]
-            found["waiting"] = await self.unready(api)
-            found["running"] = not found["waiting"]
+            found["addons"] = [{"name": a.name, "ready": a.ready, "message": a.message} for a in sight.addons]
+            found["running"] = not sight.waiting
 
 
-class _NotYet(CarbonError):
-    pass
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise Blocked(
+            "a node for real pods can't be made",
+            "namespaces, mounts and firewall rules take root",
+            "run it as root, or with --control-plane-only for simulated nodes alone",
+        )
 
 
-def _memory(pid: int) -> int:
-    """Resident bytes of a process; 0 when it is gone."""
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * 4096
-    return 0
+def existing(folder: Path, cache: Path, report: Report) -> LocalCluster:
+    """The cluster that was last brought up in a folder, to ask or to stop it."""
+    return LocalCluster(kept(folder) or Layout(folder), cache, report)
 
 
 @contextlib.contextmanager
@@ -197,40 +236,3 @@ def _alone(layout: Layout, report: Report) -> Iterator[None]:
             report("waiting for another command that is at work on this cluster")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _refuse_taken_ports(layout: Layout) -> None:
-    deadline = time.monotonic() + 2
-    for port, program in layout.ports.items():
-        while True:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("0.0.0.0", port))  # noqa: S104 - asks whether any address has it; never listens
-                    break
-                except OSError as error:
-                    if time.monotonic() < deadline and _holder(port) is None:
-                        time.sleep(0.1)  # a connection of the process that has just ended
-                        continue
-                    raise Conflict(
-                        f"port {port} is in use, and {program} needs it",
-                        f"{_holder(port) or 'another process'} listens on it",
-                        "end that process, or choose another port",
-                    ) from error
-
-
-def _holder(port: int) -> str | None:
-    """The process that listens on a port: its name and id."""
-    inodes = set()
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                    inodes.add(f"socket:[{fields[9]}]")
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if any(str(fd.readlink()) in inodes for fd in (entry / "fd").iterdir()):
-                    return f"{(entry / 'comm').read_text(encoding='utf-8').strip()} (process {entry.name})"
-    return None

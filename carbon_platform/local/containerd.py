@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from carbon_platform.errors import CarbonError
+from carbon_platform.local.catalogue import architecture
 
 NAMESPACE = "k8s.io"
 """Where the kubelet looks for images."""
@@ -38,8 +39,8 @@ def scratch_archive(
     target: Path, reference: str, files: Mapping[str, Path], links: Mapping[str, str], entrypoint: list[str], user: str
 ) -> None:
     """An image that is nothing but these files, in the format of `docker save`: no engine is needed to make it."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
+    layer = target.with_suffix(".layer")
+    with tarfile.open(layer, mode="w") as tar:
         for name, file in files.items():
             info = tarfile.TarInfo(name.lstrip("/"))
             info.size, info.mode = file.stat().st_size, 0o755
@@ -49,14 +50,15 @@ def scratch_archive(
             info = tarfile.TarInfo(name.lstrip("/"))
             info.type, info.linkname = tarfile.SYMTYPE, to
             tar.addfile(info)
-        for folder in ("tmp", "etc"):
+        for folder, mode in (("tmp", 0o1777), ("etc", 0o755)):
             info = tarfile.TarInfo(folder)
-            info.type, info.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            info.type, info.mode = tarfile.DIRTYPE, mode
             tar.addfile(info)
-    digest = hashlib.sha256(layer.getvalue()).hexdigest()
+    with layer.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
     config = json.dumps(
         {
-            "architecture": "amd64",
+            "architecture": architecture(),
             "os": "linux",
             "config": {"Entrypoint": entrypoint, "User": user, "Env": ["PATH=/bin"]},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
@@ -65,11 +67,9 @@ def scratch_archive(
     name = f"{hashlib.sha256(config).hexdigest()}.json"
     manifest = json.dumps([{"Config": name, "RepoTags": [reference], "Layers": [f"{digest}/layer.tar"]}]).encode()
     with tarfile.open(target, mode="w") as tar:
-        for path, content in (
-            (name, config),
-            (f"{digest}/layer.tar", layer.getvalue()),
-            ("manifest.json", manifest),
-        ):
+        for path, text in ((name, config), ("manifest.json", manifest)):
             info = tarfile.TarInfo(path)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text))
+        tar.add(layer, f"{digest}/layer.tar")
+    layer.unlink()

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAYS = 3650
+_RENEW = datetime.timedelta(days=30)
+"""A certificate that ends sooner is replaced."""
 
 
 class Authority:
@@ -70,10 +72,12 @@ def service_account_key(folder: Path) -> None:
 def _fits(file: Path, issuer: x509.Certificate, hosts: Sequence[str]) -> bool:
     if not file.is_file():
         return False
-    certificate = x509.load_pem_x509_certificate(file.read_bytes())
     try:
+        certificate = x509.load_pem_x509_certificate(file.read_bytes())
         certificate.verify_directly_issued_by(issuer)
     except Exception:  # whatever is wrong with it, a new one is right
+        return False
+    if certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC) < _RENEW:
         return False
     if not hosts:
         return True
@@ -128,6 +132,9 @@ def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
 
 def _write(file: Path, content: bytes) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file.touch(mode=0o600)
-    file.chmod(0o600)
-    file.write_bytes(content)
+    # Whole or not at all: a process that is killed here must not leave half a key.
+    part = file.with_suffix(f"{file.suffix}.part")
+    part.touch(mode=0o600)
+    part.chmod(0o600)
+    part.write_bytes(content)
+    part.replace(file)

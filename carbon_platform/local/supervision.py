@@ -1,20 +1,27 @@
 """Everything that runs is started, restarted and ended by supervisord, one for each cluster."""
 
 import contextlib
+import hashlib
 import os
-import signal
+import shlex
 import subprocess
 import sys
-import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from xmlrpc.client import Fault, ServerProxy
 
 from carbon_platform.errors import CarbonError
+from carbon_platform.local import processes
 from carbon_platform.local.configuration import Program
 from carbon_platform.local.layout import Layout
 
 _END_SECONDS = 25.0
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Not the caller's: two shells must not mean two configurations."""
+_DOWN = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
+_FAILING = frozenset({"BACKOFF", "FATAL", "EXITED"})
 
 _HEAD = """[supervisord]
 logfile={logs}/supervisor.log
@@ -35,7 +42,7 @@ _PROGRAM = """
 [program:{name}]
 command={command}
 priority={priority}
-environment=GOMAXPROCS="2",PATH="{path}"
+environment={environment}
 autorestart=true
 startsecs=1
 startretries=100
@@ -48,21 +55,34 @@ stdout_logfile_backups=1
 
 
 def configuration(layout: Layout, programs: Sequence[Program]) -> str:
-    """The supervisor's configuration file."""
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    """The supervisor's configuration file. It changes for a program when a file that the program reads does."""
     text = _HEAD.format(logs=layout.logs, folder=layout.folder, socket=layout.supervisor_socket)
     for program in programs:
-        command = " ".join(part.replace("%", "%%") for part in program.command)
+        environment = {"PATH": _PATH, "CARBON_FILES": digest(program.files), **program.environment}
         text += _PROGRAM.format(
-            name=program.name, command=command, priority=program.priority, path=path, logs=layout.logs
+            name=program.name,
+            command=_literal(shlex.join(program.command)),
+            priority=program.priority,
+            environment=",".join(f'{name}="{_literal(value)}"' for name, value in environment.items()),
+            logs=layout.logs,
         )
     return text
 
 
+def _literal(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def digest(files: Sequence[Path]) -> str:
+    """What tells the contents of these files from others."""
+    found = hashlib.sha256()
+    for file in files:
+        found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()[:16]
+
+
 @contextlib.contextmanager
 def _remote(layout: Layout) -> Iterator[Any]:
-    from xmlrpc.client import ServerProxy
-
     from supervisor.xmlrpc import SupervisorTransport
 
     transport = SupervisorTransport(None, None, f"unix://{layout.supervisor_socket}")
@@ -80,13 +100,38 @@ def states(layout: Layout) -> list[dict[str, Any]]:
         return []
 
 
-def running(layout: Layout, wanted: str) -> bool:
-    """True when supervisord runs with this very configuration, and every program under it."""
-    file = layout.config / "supervisord.conf"
-    if not file.is_file() or file.read_text(encoding="utf-8") != wanted:
-        return False
-    found = states(layout)
-    return bool(found) and all(state["statename"] == "RUNNING" for state in found)
+def configured(layout: Layout, name: str) -> bool:
+    """True when the program was part of the cluster when that was last brought up."""
+    with contextlib.suppress(OSError):
+        return f"[program:{name}]\n" in (layout.config / "supervisord.conf").read_text(encoding="utf-8")
+    return False
+
+
+def failing(layout: Layout) -> list[str]:
+    """Programs that end as soon as they are started."""
+    return [state["name"] for state in states(layout) if state["statename"] in _FAILING]
+
+
+def adjust(layout: Layout, wanted: str) -> list[str]:
+    """Make a supervisord that runs have this configuration; only what changed, or is down, is started anew.
+
+    Returns the names of those programs. Expects that it runs.
+    """
+    (layout.config / "supervisord.conf").write_text(wanted, encoding="utf-8")
+    with _remote(layout) as supervisor:
+        ((added, changed, removed),) = supervisor.reloadConfig()
+        for name in [*removed, *changed]:
+            supervisor.stopProcessGroup(name)
+            supervisor.removeProcessGroup(name)
+        order = [line[len("[program:") : -1] for line in wanted.splitlines() if line.startswith("[program:")]
+        new = sorted([*added, *changed], key=order.index)
+        for name in new:
+            supervisor.addProcessGroup(name)
+        down = [s["name"] for s in supervisor.getAllProcessInfo() if s["statename"] in _DOWN and s["name"] not in new]
+        for name in down:
+            with contextlib.suppress(Fault):  # it may have been started again meanwhile
+                supervisor.startProcess(name, False)
+    return [*new, *down]
 
 
 def start(layout: Layout, wanted: str) -> None:
@@ -97,44 +142,37 @@ def start(layout: Layout, wanted: str) -> None:
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     if done.returncode:
-        raise CarbonError("the supervisor did not start", done.stderr.strip(), f"see {layout.logs}/supervisor.log")
+        tail = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        raise CarbonError("the supervisor did not start", "; ".join(tail), f"see {layout.logs}/supervisor.log")
 
 
 def stop(layout: Layout) -> None:
     """End supervisord and its programs; whatever a killed supervisor left behind too."""
     with contextlib.suppress(OSError, ValueError), _remote(layout) as supervisor:
         supervisor.shutdown()
-    end(lambda: ours(layout.folder), _END_SECONDS)
+    processes.end(lambda: ours(layout.folder), _END_SECONDS)
 
 
 def ours(folder: Path) -> list[int]:
-    """Processes that were started with a path of the cluster's folder on their command line, pods' shims left out."""
-    mark, found = f"{folder}/".encode(), []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                command = (entry / "cmdline").read_bytes()
-                program = command.split(b"\0", 1)[0].rpartition(b"/")[2]
-                if mark in command and (program in _PROGRAMS or b"supervisor.supervisord" in command):
-                    found.append(int(entry.name))
-    return found
+    """The supervisor of the cluster and its programs: a path of the cluster's folder is on their command line."""
+    return processes.with_command(lambda command: is_ours(command, folder))
+
+
+def is_ours(command: Sequence[str], folder: Path) -> bool:
+    """True for the command line of a program of the cluster in this folder; pods and their shims are none."""
+    known = command[0].rpartition("/")[2] in _PROGRAMS or "supervisor.supervisord" in command
+    return known and any(f"{folder}/" in word for word in command)
 
 
 _PROGRAMS = frozenset(
-    {b"etcd", b"kube-apiserver", b"kube-controller-manager", b"kube-scheduler"}
-    | {b"containerd", b"kubelet", b"kube-proxy", b"kwok"}
+    {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "containerd", "kubelet", "kube-proxy"}
+    | {"kwok"}
 )
 
 
-def end(find: Any, seconds: float) -> None:
-    """Ask processes to end, and kill those that still run after so long. `find` returns their ids."""
-    deadline = time.monotonic() + seconds
-    for pid in find():
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGTERM)
-    while left := find():
-        if time.monotonic() > deadline:
-            for pid in left:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
+def last_lines(layout: Layout, name: str, number: int = 3) -> list[str]:
+    """The end of a program's log."""
+    with contextlib.suppress(OSError), (layout.logs / f"{name}.log").open(encoding="utf-8", errors="replace") as log:
+        log.seek(max(0, os.fstat(log.fileno()).st_size - 65536))
+        return [line.rstrip()[:300] for line in deque(log, number)]
+    return []

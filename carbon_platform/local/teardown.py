@@ -1,115 +1,96 @@
-"""Removing what a stopped cluster leaves on the machine: pods, mounts, network, firewall rules."""
+"""Removing what a stopped cluster leaves on the machine: pods, mounts, cgroups, files."""
 
 import contextlib
-import re
+import shutil
+import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
+from carbon_platform.errors import CarbonError
+from carbon_platform.local import cgroups, processes
 from carbon_platform.local import layout as at
-from carbon_platform.local import supervision
 from carbon_platform.local.layout import Layout
 
 _POD_SECONDS = 12.0
-_CGROUPS = Path("/sys/fs/cgroup")
-_OUR_CHAIN = re.compile(r"^(KUBE-|CNI-)")
+_SHIM_SECONDS = 2.0
+_SHIM_SOCKETS = Path("/run/containerd/s")
+_CNI_RESULTS = Path("/var/lib/cni/results")
+_LOG_LINKS = Path("/var/log/containers")
+_DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
+"""Places outside of the cluster's folder that containerd, CNI and the kubelet write to and can't be told not to."""
 
 
 def end_pods(layout: Layout) -> None:
     """End every pod's processes, gently first, and the shims that watched over them."""
-    supervision.end(pod_processes, _POD_SECONDS)
-    supervision.end(lambda: shims(layout), 2.0)
+    processes.end(lambda: cgroups.processes(layout.cgroup), _POD_SECONDS)
+    processes.end(lambda: processes.with_command(lambda command: is_shim(command, layout)), _SHIM_SECONDS)
+
+
+def is_shim(command: Sequence[str], layout: Layout) -> bool:
+    """True for the command line of a process that watches over a pod of this cluster."""
+    return "containerd-shim" in command[0] and str(layout.containerd_socket) in command
 
 
 def clean(layout: Layout) -> None:
-    """Unmount, and remove namespaces, interfaces, firewall rules and cgroups. Safe to run again."""
-    _unmount(layout)
-    _network_namespaces()
-    for link in (at.BRIDGE, "kube-ipvs0", "kube-dummy-if"):
-        _quietly("ip", "link", "delete", link)
-    for command in ("iptables", "ip6tables"):
-        _firewall(command)
-    _cgroups()
+    """Take away mounts, cgroups and files outside of the cluster's folder. Safe to run again.
+
+    Raises CarbonError naming a mount that stays.
+    """
+    unmount(layout.folder)
+    cgroups.remove(layout.cgroup)
+    _files_elsewhere(layout)
+    # Addresses and sandboxes of pods that are gone.
+    shutil.rmtree(layout.folder / "cni-addresses", ignore_errors=True)
+    shutil.rmtree(layout.containerd_state, ignore_errors=True)
 
 
-def _quietly(*command: str) -> None:
-    with contextlib.suppress(OSError):
-        subprocess.run(command, capture_output=True, check=False)
+def unmount(folder: Path) -> None:
+    """Unmount everything below a folder. Raises CarbonError naming a mount that stays."""
+    for point in mounts_below(folder, _mount_table()):
+        subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+    left = mounts_below(folder, _mount_table())
+    if left:
+        raise CarbonError(f"{left[0]} can't be unmounted", "the kernel refused it", f"unmount it: umount {left[0]}")
 
 
-def pod_cgroups() -> list[Path]:
-    """The kubelet's cgroups: under each controller of version 1, or the one tree of version 2."""
-    roots = [_CGROUPS, *(p for p in _CGROUPS.iterdir() if p.is_dir())] if _CGROUPS.is_dir() else []
-    return [root / "kubepods" for root in roots if (root / "kubepods").is_dir()]
+def mounts_below(folder: Path, table: str) -> list[str]:
+    """Mount points below a folder, innermost first, from the text of a mountinfo file (proc(5))."""
+    points = [_unescaped(line.split()[4]) for line in table.splitlines() if line]
+    return sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True)
 
 
-def pod_processes() -> list[int]:
-    found: set[int] = set()
-    for root in pod_cgroups():
-        for file in root.rglob("cgroup.procs"):
-            with contextlib.suppress(OSError):
-                found |= {int(pid) for pid in file.read_text(encoding="ascii").split()}
-    return sorted(found)
+def _unescaped(point: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        point = point.replace(code, character)
+    return point
 
 
-def shims(layout: Layout) -> list[int]:
-    mark, found = f"-address\0{layout.containerd_socket}".encode(), []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                command = (entry / "cmdline").read_bytes()
-                if b"containerd-shim" in command and mark in command:
-                    found.append(int(entry.name))
-    return found
+def _mount_table() -> str:
+    return Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
 
-def _unmount(layout: Layout) -> None:
-    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    points = [line.split()[4].encode().decode("unicode_escape") for line in lines]
-    for point in sorted((p for p in points if p.startswith(f"{layout.folder}/")), reverse=True):
-        _quietly("umount", "--lazy", point)
+def _files_elsewhere(layout: Layout) -> None:
+    own = f"{at.NETWORK}-"
+    for file in _CNI_RESULTS.glob(f"{own}*"):
+        container = file.name.removeprefix(own).partition("-")[0]
+        for result in (file, *_CNI_RESULTS.glob(f"cni-loopback-{container}-*")):
+            result.unlink(missing_ok=True)
+    for link in _LOG_LINKS.glob("*.log"):
+        with contextlib.suppress(OSError):
+            if link.readlink().is_relative_to(layout.logs):
+                link.unlink()
+    for file in (*_SHIM_SOCKETS.glob("*"), _DEVICE_PLUGINS):
+        if not _answers(file):
+            file.unlink(missing_ok=True)
 
 
-def _network_namespaces() -> None:
-    """Those in which an interface of a pod network address is: CNI made them, and nobody else uses our range."""
-    prefix = ".".join(at.POD_CIDR.split(".")[:2]) + "."
-    done = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False)
-    for name in (line.split()[0] for line in done.stdout.splitlines() if line):
-        if not name.startswith("cni-"):
-            continue
-        shown = subprocess.run(
-            ["ip", "-n", name, "-4", "-o", "addr", "show"], capture_output=True, text=True, check=False
-        ).stdout
-        if f"inet {prefix}" in shown or not shown.replace("127.0.0.1", "").strip(" 1:lo"):
-            _quietly("umount", "--lazy", f"/run/netns/{name}")
-            _quietly("ip", "netns", "delete", name)
-
-
-def our_rule(line: str) -> bool:
-    """True for a line of iptables-save that kube-proxy, the kubelet or our pod network made."""
-    if line.startswith(":"):
-        return bool(_OUR_CHAIN.match(line[1:]))
-    if not line.startswith("-A"):
-        return False
-    words = line.split()
-    if _OUR_CHAIN.match(words[1]):
-        return True
-    target = words[words.index("-j") + 1] if "-j" in words else ""
-    return bool(_OUR_CHAIN.match(target)) or f'name: "{at.NETWORK}"' in line
-
-
-def _firewall(command: str) -> None:
-    """Save the tables, leave out what is ours, and restore the rest as it was."""
-    saved = subprocess.run([f"{command}-save"], capture_output=True, text=True, check=False)
-    lines = saved.stdout.splitlines()
-    if saved.returncode or not any(our_rule(line) for line in lines):
-        return
-    kept = "\n".join(line for line in lines if not our_rule(line)) + "\n"
-    subprocess.run([f"{command}-restore"], input=kept, capture_output=True, text=True, check=False)
-
-
-def _cgroups() -> None:
-    for root in pod_cgroups():
-        folders = sorted((p for p in root.rglob("*") if p.is_dir()), key=lambda p: len(p.parts), reverse=True)
-        for folder in [*folders, root]:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+def _answers(file: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(file))
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True

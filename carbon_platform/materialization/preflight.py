@@ -203,7 +203,8 @@ def room_problem(
 
 def _tolerated(node: Object, pod: Mapping[str, Any]) -> bool:
     for taint in node["spec"].get("taints") or ():
-        if taint["effect"] not in {"NoSchedule", "NoExecute"}:
+        # What Kubernetes itself says of a node (not ready yet, under pressure) may pass: the scheduler will see.
+        if taint["effect"] not in {"NoSchedule", "NoExecute"} or taint["key"].startswith("node.kubernetes.io/"):
             continue
         if not any(_tolerates(t, taint) for t in pod.get("tolerations") or ()):
             return False

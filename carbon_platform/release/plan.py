@@ -80,7 +80,7 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
     found = await asyncio.gather(*(one(obj) for obj in (*desired.crds, *desired.objects)))
     revision = await looking
     changes = [change for change in found if isinstance(change, Change)]
-    removed = await _removed(revision, desired.objects, api) if revision else []
+    removed = await _removed(revision, (*desired.crds, *desired.objects), api) if revision else []
     unready = tuple(text for text in found if isinstance(text, str))
     return Plan(component.key, component.digest, (*changes, *removed), revision, unready)
 

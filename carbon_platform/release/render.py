@@ -61,9 +61,6 @@ async def as_helm_writes(rendered: list[Object], release: Release, api: Api) -> 
         annotations = metadata.get("annotations") or {}
         if "helm.sh/hook" in annotations:
             continue
-        if obj["kind"] == "CustomResourceDefinition":
-            crds.append(obj)
-            continue
         try:
             namespaced = (await api.resource(obj["apiVersion"], obj["kind"])).namespaced
         except MissingKind:
@@ -74,7 +71,8 @@ async def as_helm_writes(rendered: list[Object], release: Release, api: Api) -> 
         metadata["labels"] = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
         owner = {"meta.helm.sh/release-name": release.name, "meta.helm.sh/release-namespace": release.namespace}
         metadata["annotations"] = {**annotations, **owner}
-        objects.append(obj)
+        # Also those of crds/, which can't be told from those of templates/: Helm refuses one of these without them.
+        (crds if obj["kind"] == "CustomResourceDefinition" else objects).append(obj)
     return Desired(tuple(crds), tuple(objects))
 
 

@@ -1,4 +1,4 @@
-"""A real API server with simulated nodes, a small platform of each test's own, and ways to look at and disturb them."""
+"""A real API server with simulated nodes, and for each test a small platform in a namespace of its own."""
 
 import asyncio
 import re
@@ -10,13 +10,14 @@ import pytest
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.cluster.target import Target
 from carbon_platform.local import supervision
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.local.layout import Layout
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.settings import Settings
-from tests.cluster.platform import SmallPlatform
+from tests.cluster.platform import Platform
+
+__all__ = ["Platform"]
 
 CONTEXT = "carbon-test"
 """Not the local cluster's: nothing is to be built or pulled for it."""
@@ -57,40 +58,41 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with the machine's programs and renders of its own."""
+    """A cache with the machine's programs, and with renders of its own."""
     folder = tmp_path_factory.mktemp("cache")
     (folder / "programs").symlink_to(Settings().cache / "programs")
     return folder
 
 
 @pytest.fixture
-def namespace(cluster: LocalCluster, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace of the test's own. It is not there yet: Carbon makes it."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_")).strip("-")[:50].strip("-")
-    yield name
+def namespace(request: pytest.FixtureRequest) -> str:
+    """A name for the test's namespace. It is not there yet: Carbon makes it."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))
+    return words.strip("-")[:50].strip("-")
+
+
+@pytest.fixture
+def platform(cluster: LocalCluster, cache: Path, tmp_path: Path, namespace: str) -> Iterator[Platform]:
+    """Components of the test's own, and Carbon for them."""
+    made = Platform(tmp_path, cache, cluster, namespace)
+    yield made
 
     async def forget() -> None:
-        async with Api(Target(cluster.layout.kubeconfig, CONTEXT), 30) as api:
-            await api.delete(ObjectName("v1", "Namespace", "", name))
+        async with made.api() as api:
+            await api.delete(ObjectName("v1", "Namespace", "", namespace))
 
     asyncio.run(forget())
 
 
 @pytest.fixture
-def platform(cluster: LocalCluster, cache: Path, tmp_path: Path, namespace: str) -> SmallPlatform:
-    """Components of the test's own, and Carbon for them."""
-    return SmallPlatform(tmp_path, cache, cluster.layout.kubeconfig, CONTEXT, namespace)
-
-
-@pytest.fixture
-async def api(cluster: LocalCluster) -> AsyncIterator[Api]:
+async def api(platform: Platform) -> AsyncIterator[Api]:
     """A client with every right."""
-    async with Api(Target(cluster.layout.kubeconfig, CONTEXT), 30) as client:
+    async with platform.api() as client:
         yield client
 
 
 @pytest.fixture
-async def session(platform: SmallPlatform) -> AsyncIterator[Session]:
+async def session(platform: Platform) -> AsyncIterator[Session]:
     """What materializations of this test's platform are connected to."""
     async with open_session(platform.settings()) as opened:
         yield opened
@@ -101,16 +103,15 @@ Everything = Callable[[], Awaitable[dict[str, str]]]
 
 @pytest.fixture
 def everything(api: Api, namespace: str) -> Everything:
-    """Every object in the test's namespace, with its resource version: it changes with the smallest write."""
+    """Every object in the test's namespace, with its resource version: the smallest write changes it."""
 
     async def look() -> dict[str, str]:
-        core = await api.request("GET", "/api/v1")
         groups = (await api.request("GET", "/apis"))["groups"]
-        named = [f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups]
-        lists = [("/api/v1", core), *zip(named, await asyncio.gather(*(api.request("GET", p) for p in named)), strict=True)]
+        roots = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
+        lists = await asyncio.gather(*(api.request("GET", root) for root in roots))
         paths = [
             f"{root}/namespaces/{namespace}/{resource['name']}"
-            for root, found in lists
+            for root, found in zip(roots, lists, strict=True)
             for resource in found["resources"]
             if resource["namespaced"] and "list" in resource["verbs"]
         ]
@@ -124,3 +125,28 @@ def everything(api: Api, namespace: str) -> Everything:
         return found | ({"namespace": own["metadata"]["resourceVersion"]} if own else {})
 
     return look
+
+
+@pytest.fixture(scope="session")
+def api_server(cluster: LocalCluster) -> Path:
+    """Kubeconfig of a real API server. No pod ever runs on it but simulated ones."""
+    return cluster.layout.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def simulated_nodes(cluster: LocalCluster) -> Callable[[int], list[str]]:
+    """Give the API server so many simulated nodes, on which pods are ready at once; their names.
+
+    Pods have to tolerate the taint `kwok.x-k8s.io/node`.
+    """
+
+    def have(number: int) -> list[str]:
+        cluster.up(simulated_nodes=number)
+
+        async def names() -> list[str]:
+            async with cluster.api() as api:
+                return [node["metadata"]["name"] for node in await api.list("v1", "Node")]
+
+        return asyncio.run(names())
+
+    return have

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from carbon_platform.local import supervision, teardown
+from carbon_platform.local import cgroups, network, processes, supervision, teardown
 from carbon_platform.local.layout import BRIDGE, Layout
 from carbon_platform.settings import Settings
 from tests.e2e.conftest import Carbon
@@ -59,17 +59,15 @@ def test_the_platform_and_the_cluster_fit_into_seven_gibibytes(
 ) -> None:
     """Resident memory: each pod's working set as the node measures it, and the cluster's own processes."""
     own = carbon.json("cluster", "status")["components"]
-    processes = sum(c["memory"] for c in own)
-    pods = sum(_resident(pid) for pid in teardown.pod_processes())
-    total = (processes + pods) / 2**30
-    print(f"resident: cluster {processes / 2**30:.2f} GiB, pods {pods / 2**30:.2f} GiB")
+    cluster_bytes = sum(c["memory"] for c in own)
+    pods = sum(processes.resident_bytes(pid) for pid in cgroups.processes(LAYOUT.cgroup))
+    total = (cluster_bytes + pods) / 2**30
+    print(f"resident: cluster {cluster_bytes / 2**30:.2f} GiB, pods {pods / 2**30:.2f} GiB")
     assert total <= 7
 
 
-def _resident(pid: int) -> int:
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * 4096
-    return 0
+def shims() -> list[int]:
+    return processes.with_command(lambda command: teardown.is_shim(command, LAYOUT))
 
 
 def test_after_everything_was_killed_at_once_it_recovers_with_its_data(
@@ -79,7 +77,7 @@ def test_after_everything_was_killed_at_once_it_recovers_with_its_data(
     redis = 'REDISCLI_AUTH="$(cat /etc/redis-auth/password)" redis-cli'
     shell = ("-n", "data-platform", "exec", "redis-0", "--", "sh", "-c")
     kubectl(*shell, f"{redis} set {key} alive && {redis} save")
-    for pid in [*supervision.ours(LAYOUT.folder), *teardown.pod_processes(), *teardown.shims(LAYOUT)]:
+    for pid in [*supervision.ours(LAYOUT.folder), *cgroups.processes(LAYOUT.cgroup), *shims()]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     assert carbon("cluster", "status", code=None).returncode == 1
@@ -92,17 +90,17 @@ def test_after_everything_was_killed_at_once_it_recovers_with_its_data(
 def traces() -> dict[str, list[str]]:
     """What a cluster leaves on a machine, if anything."""
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout.splitlines()
+    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
     spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split()
     return {
-        "processes": [str(p) for p in [*supervision.ours(LAYOUT.folder), *teardown.pod_processes()]],
-        "shims": [str(p) for p in teardown.shims(LAYOUT)],
+        "processes": [str(p) for p in [*supervision.ours(LAYOUT.folder), *cgroups.processes(LAYOUT.cgroup)]],
+        "shims": [str(p) for p in shims()],
         "mounts": [m for m in mounts if f"{LAYOUT.folder}/" in m],
-        "rules": [r for r in rules if teardown.our_rule(r)],
+        "rules": network.removal(rules).splitlines(),
         "links": [link for link in links if BRIDGE in link],
         "namespaces": [s for s in spaces if s.startswith("cni-")],
-        "cgroups": [str(c) for c in teardown.pod_cgroups()],
+        "cgroups": [str(c) for c in cgroups.ROOT.glob(f"*/{LAYOUT.cgroup}")],
     }
 
 
@@ -120,7 +118,7 @@ def test_down_leaves_no_trace_and_up_goes_on_with_the_same_volumes(
     claims = kubectl("get", "pvc", "-A", "-o", "jsonpath={.items[*].spec.volumeName}")
     carbon("cluster", "down")
     assert not {what: found for what, found in traces().items() if found}
-    with socket.create_server((LAYOUT.address, LAYOUT.api_port)):
+    with socket.create_server(("0.0.0.0", LAYOUT.api_port)):
         told = carbon("cluster", "up", code=1).stderr
         assert str(LAYOUT.api_port) in told
         assert f"process {os.getpid()}" in told

@@ -151,6 +151,10 @@ def test_every_taint_must_be_tolerated_and_a_preference_keeps_nobody_away() -> N
     assert fits(pod_spec(), [node(taints=[{"key": "gpu", "effect": "PreferNoSchedule"}])], [])
 
 
+def test_a_node_that_is_not_ready_yet_has_room() -> None:
+    assert fits(pod_spec(), [node(taints=[{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}])], [])
+
+
 CORES = st.integers(1, 8)
 
 
