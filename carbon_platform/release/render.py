@@ -55,7 +55,8 @@ def _store(file: Path, rendered: list[Object]) -> None:
 
 async def as_helm_writes(rendered: list[Object], release: Release, api: Api) -> Desired:
     """Sort out CRDs and hooks, and add what Helm adds when it applies: else every object would look drifted."""
-    crds, objects = [], []
+    crds: list[Object] = []
+    objects: list[Object] = []
     for obj in _flatten(rendered):
         metadata = obj.setdefault("metadata", {})
         annotations = metadata.get("annotations") or {}

@@ -180,9 +180,7 @@ async def test_a_chart_may_bring_a_kind_of_its_own_and_use_it(
         await api.delete(ObjectName.of(DEFINITION))
 
 
-async def test_a_chart_may_bring_its_kind_beside_its_templates(
-    platform: Platform, session: Session, api: Api
-) -> None:
+async def test_a_chart_may_bring_its_kind_beside_its_templates(platform: Platform, session: Session, api: Api) -> None:
     """The definition is in crds/, which Helm installs once and never upgrades; its objects have no namespace."""
     definition = ObjectName("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "gadgets.carbon.test")
     platform.define(chart={"path": "charts/operator"})
