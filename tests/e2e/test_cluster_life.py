@@ -179,6 +179,7 @@ def test_a_taken_port_is_named_with_its_process_and_nothing_is_started(up: Sandb
 
 
 def test_a_second_cluster_is_refused_and_the_first_lives_on(up: Sandbox) -> None:
+    until(lambda: _serves(up))
     before = _pids(up)
     told = up.carbon_cluster("up", code=1, CARBON_HOME=str(up.folder / "second")).errors
     assert "another local cluster runs on this machine" in told

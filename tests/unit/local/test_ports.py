@@ -27,6 +27,14 @@ def test_a_taken_port_is_told_with_its_process_and_what_wanted_it() -> None:
     assert f"(process {os.getpid()})" in refused.value.cause
 
 
+def test_a_port_that_is_taken_on_every_address_is_taken_on_one_that_is_not_there_yet() -> None:
+    with (
+        socket.create_server(("0.0.0.0", 0)) as taken,
+        pytest.raises(Conflict, match="kube-apiserver needs it"),
+    ):
+        refuse_taken([("10.77.0.1", taken.getsockname()[1], "kube-apiserver")])
+
+
 def test_a_port_that_is_free_or_taken_on_another_address_is_none_of_ours() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         refuse_taken([("127.0.0.2", taken.getsockname()[1], "etcd")])
