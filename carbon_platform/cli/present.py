@@ -15,10 +15,16 @@ from carbon_platform.materialization.see import Seen
 from carbon_platform.settings import Settings
 
 _PIPED_WIDTH = 200
-"""Nobody sees where a pipe's lines end: scripts and logs get them whole."""
+"""Of a table's lines. Nobody sees where a pipe's other lines end: scripts and logs get them whole."""
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _PIPED_WIDTH)
+
+def _console(*, stderr: bool) -> Console:
+    piped = not (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, width=_PIPED_WIDTH if piped else None, soft_wrap=piped)
+
+
+console = _console(stderr=False)
+errors = _console(stderr=True)
 
 COLOURS: Mapping[State, str] = {
     State.VERIFIED: "green",

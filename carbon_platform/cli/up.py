@@ -1,6 +1,7 @@
 """`carbon up`: look first; start a run only for what has something to do."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -33,6 +34,7 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], json: b
         _announce(looks, todo, forced)
     if images:
         _provide(images)
+    _load_dagster()
     from carbon_platform.cli.run import execute
 
     run_id, failed = execute(platform, todo, sorted(forced), confirm, quiet=json)
@@ -52,7 +54,14 @@ async def _look(platform: Platform, keys: Sequence[str], chosen: Settings) -> tu
 
 
 def _load_dagster() -> None:
-    import carbon_platform.cli.run  # noqa: F401 - loading it is the purpose
+    """Load what a run needs. None of it is garbage, so nobody has to look for some in it, now or later."""
+    gc.disable()
+    try:
+        import carbon_platform.cli.run
+        import carbon_platform.storage  # noqa: F401 - loading them is the purpose
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def to_run(platform: Platform, looks: Mapping[str, Look], forced: set[str]) -> list[str]:

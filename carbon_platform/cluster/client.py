@@ -20,18 +20,24 @@ from carbon_platform.errors import CarbonError, ConfigurationError, Unreachable
 
 FIELD_MANAGER = "carbon"
 _CONNECTIONS = 32
+_ANSWER_SECONDS = 30.0
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class MissingKind(CarbonError):
     """The API server has no such kind: its CRD is not installed."""
 
 
+class NotSent(Unreachable):
+    """No connection came about: the request was not even begun."""
+
+
 class Api:
     """The API server of one cluster.
 
     Every call raises PermissionDenied, Conflict, Rejected or Unreachable. A call that finds the server away is
-    tried again for `patience` seconds before Unreachable is raised; reads and server-side applies only, so that
-    nothing is done twice.
+    tried again for `patience` seconds before Unreachable is raised; where it may have been carried out before the
+    connection broke, that holds for reads and server-side applies only, so that nothing is done twice.
     """
 
     def __init__(self, target: Target, patience: float) -> None:
@@ -42,7 +48,7 @@ class Api:
         self._http = httpx2.AsyncClient(
             base_url=self.server,
             auth=user_auth(self.config.user),
-            timeout=httpx2.Timeout(30, connect=5),
+            timeout=httpx2.Timeout(min(_ANSWER_SECONDS, max(5.0, patience)), connect=5),
             transport=httpx2.AsyncHTTPTransport(verify=self.ssl_context(), limits=limits),
         )
         self._kinds: dict[tuple[str, str], Resource] = dict(BUILT_IN)
@@ -91,8 +97,9 @@ class Api:
         body: object = None,
         content_type: str = "application/json",
         patience: float | None = None,
+        repeatable: bool | None = None,
     ) -> Any:
-        """One call; the decoded JSON answer (text when it is none)."""
+        """One call; the decoded JSON answer (text when it is none). `repeatable`: doing it twice does no harm."""
         what = what or f"{method} {path}"
         content = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": content_type} if content else {}
@@ -106,12 +113,11 @@ class Api:
                 raise error_for(response.status_code, _status(response), what)
             return response
 
-        safe = method == "GET" or "apply-patch" in content_type
-        limit = self.patience if patience is None else patience
+        safe = method == "GET" or "apply-patch" in content_type if repeatable is None else repeatable
         async for attempt in tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(Unreachable),
+            retry=tenacity.retry_if_exception_type(Unreachable if safe else NotSent),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
-            stop=tenacity.stop_after_delay(limit if safe else 0),
+            stop=tenacity.stop_after_delay(self.patience if patience is None else patience),
             reraise=True,
         ):
             with attempt:
@@ -121,7 +127,8 @@ class Api:
     def _unreachable(self, what: str, error: Exception) -> Unreachable:
         fix = "run 'carbon cluster up'" if self.target.local else "see whether it runs and the network reaches it"
         reason = str(error) or type(error).__name__
-        return Unreachable(f"the API server of {self.target} can't be reached", f"{what}: {reason}", fix)
+        kind = NotSent if isinstance(error, _NEVER_SENT) else Unreachable
+        return kind(f"the API server of {self.target} can't be reached", f"{what}: {reason}", fix)
 
     async def resource(self, api_version: str, kind: str) -> Resource:
         """Where a kind lives. Raises MissingKind when the API server does not have it."""
@@ -228,7 +235,8 @@ class Api:
         resource = await self.resource(name.api_version, name.kind)
         path = resource.path(name.namespace, name.name)
         try:
-            await self.request("DELETE", path, what=f"delete {name}", params={"propagationPolicy": propagation})
+            params = {"propagationPolicy": propagation}
+            await self.request("DELETE", path, what=f"delete {name}", params=params)
         except CarbonError as error:
             if getattr(error, "code", None) != 404:
                 raise

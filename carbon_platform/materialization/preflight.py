@@ -1,17 +1,19 @@
 """What would make a materialization fail is found before anything is changed: all of it at once."""
 
 import asyncio
+import contextlib
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.errors import Blocked, PermissionDenied
+from carbon_platform.errors import Blocked, CarbonError, PermissionDenied
 from carbon_platform.records import Record
 from carbon_platform.release.plan import Action, Plan
+from carbon_platform.release.render import Desired
 from carbon_platform.spec.platform import Component
 
 _UNITS = {f"{letter}i": 2.0 ** (10 * n) for n, letter in enumerate("KMGTPE", 1)} | {
@@ -39,21 +41,39 @@ def needs_problems(component: Component, records: Mapping[str, Record], waived: 
     return problems
 
 
-async def preflight(component: Component, plan: Plan, api: Api, records: Mapping[str, Record]) -> None:
-    """Raise PermissionDenied or Blocked with every problem; reads only (reviews of our own access included)."""
+async def preflight(
+    component: Component, plan: Plan, unprepared: Iterable[ObjectName], api: Api, records: Mapping[str, Record]
+) -> None:
+    """Raise PermissionDenied or Blocked with every problem; reads only (reviews of our own access included).
+
+    `unprepared` are namespaces and Secrets that must be made before.
+    """
     problems = needs_problems(component, records)
-    denied = await _denied(component, plan, api)
+    denied = await _denied(component, _of_plan(plan, unprepared), api)
     problems += denied
     problems += await _storage_problems(plan, api)
     problems += _image_problems(plan)
     problems += await _room_problems(plan, api)
     if problems:
-        kind = PermissionDenied if denied else Blocked
-        raise kind(
-            f"{component.key} can't be deployed; nothing was changed",
-            "; ".join(p.text for p in problems),
-            "; ".join(dict.fromkeys(p.fix for p in problems if p.fix)),
-        )
+        raise _refused(PermissionDenied if denied else Blocked, component, problems)
+
+
+async def all_denied(error: PermissionDenied, component: Component, desired: Desired, api: Api) -> PermissionDenied:
+    """What to say when not even a plan was allowed: everything that deploying takes and this user may not do."""
+    wanted = [(verb, ObjectName.of(obj)) for obj in desired.objects for verb in ("get", "patch", "create")]
+    problems = await _denied(component, wanted, api)
+    return _refused(PermissionDenied, component, problems) if problems else error
+
+
+_Refused = TypeVar("_Refused", bound=CarbonError)
+
+
+def _refused(kind: type[_Refused], component: Component, problems: Sequence[Problem]) -> _Refused:
+    return kind(
+        f"{component.key} can't be deployed; nothing was changed",
+        "; ".join(p.text for p in problems),
+        "; ".join(dict.fromkeys(p.fix for p in problems if p.fix)),
+    )
 
 
 _VERBS = {
@@ -65,20 +85,25 @@ _VERBS = {
 }
 
 
-async def _denied(component: Component, plan: Plan, api: Api) -> list[Problem]:
-    """What this user may not do but would have to."""
+def _of_plan(plan: Plan, unprepared: Iterable[ObjectName]) -> list[tuple[str, ObjectName]]:
+    made = [(verb, name) for name in unprepared for verb in ("create", "update") if name.kind == "Secret"]
+    made += [("create", name) for name in unprepared if name.kind == "Namespace"]
+    return made + [(verb, change.object) for change in plan.changes for verb in _VERBS[change.action]]
+
+
+async def _denied(component: Component, deeds: Iterable[tuple[str, ObjectName]], api: Api) -> list[Problem]:
+    """What this user may not do but would have to: these verbs on these objects, and what every release takes."""
     wanted: set[tuple[str, str, str, str]] = set()
     release = component.release
     if release is not None:
         wanted |= {(verb, "", "secrets", release.namespace) for verb in ("list", "create", "update")}
-        wanted |= {(v, "coordination.k8s.io", "leases", release.namespace) for v in ("get", "create", "update")}
-    for change in plan.changes:
-        try:
-            resource = await api.resource(change.object.api_version, change.object.kind)
-        except MissingKind:
-            continue
-        for verb in _VERBS[change.action]:
-            wanted.add((verb, resource.group, resource.plural, change.object.namespace))
+        wanted |= {
+            (v, "coordination.k8s.io", "leases", release.namespace) for v in ("get", "create", "update", "delete")
+        }
+    for verb, name in deeds:
+        with contextlib.suppress(MissingKind):
+            resource = await api.resource(name.api_version, name.kind)
+            wanted.add((verb, resource.group, resource.plural, name.namespace))
     answers = await asyncio.gather(*(_may(api, *one) for one in sorted(wanted)))
     problems = []
     for (verb, group, plural, namespace), allowed in zip(sorted(wanted), answers, strict=True):
@@ -97,7 +122,8 @@ async def _may(api: Api, verb: str, group: str, resource: str, namespace: str) -
         "spec": {"resourceAttributes": attributes},
     }
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    answer = await api.request("POST", path, what=f"ask whether we may {verb} {resource}", body=body)
+    what = f"ask whether we may {verb} {resource}"
+    answer = await api.request("POST", path, what=what, body=body, repeatable=True)
     return bool(answer["status"]["allowed"])
 
 

@@ -2,22 +2,24 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Sequence
 
 from carbon_platform.checks.run import now, run_checks
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.errors import CarbonError, NotReady
+from carbon_platform.errors import CarbonError, NotReady, PermissionDenied
 from carbon_platform.health.diagnosis import owned_pods
 from carbon_platform.health.status import WORKLOADS
 from carbon_platform.materialization.apply import apply
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
-from carbon_platform.materialization.preflight import preflight
+from carbon_platform.materialization.preflight import all_denied, preflight
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.record import record_failure, record_outcome
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
+from carbon_platform.release.history import Revision, latest
 from carbon_platform.release.lease import held
 from carbon_platform.release.plan import Plan, plan
 from carbon_platform.release.prepare import missing, prepare
@@ -54,11 +56,14 @@ async def _materialize(component: Component, session: Session, options: Options,
     api = session.api
     with steps.timed(Step.PLAN):
         desired = await render(component, session.helm, api, session.settings.cache)
-        planned = await plan(component, desired, api)
-        unprepared = await missing(component, api)
+        try:
+            planned = await plan(component, desired, api)
+            unprepared = await missing(component, api)
+        except PermissionDenied as error:
+            raise await all_denied(error, component, desired, api) from error
     applied = _Applied(planned.revision.number if planned.revision else None, ())
     if options.redeploy or unprepared or not planned.empty:
-        applied = await _deploy(component, desired, planned, session, options, steps)
+        applied = await _deploy(component, desired, planned, unprepared, session, options, steps)
     ready = await _wait(component, desired, session, steps)
     with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):
         results = await run_checks(
@@ -82,13 +87,19 @@ async def _materialize(component: Component, session: Session, options: Options,
 
 
 async def _deploy(
-    component: Component, desired: Desired, planned: Plan, session: Session, options: Options, steps: Steps
+    component: Component,
+    desired: Desired,
+    planned: Plan,
+    unprepared: Sequence[ObjectName],
+    session: Session,
+    options: Options,
+    steps: Steps,
 ) -> _Applied:
     """Everything that writes to the cluster, under the release's lease."""
     release, api = component.release, session.api
     assert release is not None, "only releases are deployed by Helm"
     with steps.timed(Step.PREFLIGHT):
-        await preflight(component, planned, api, session.records.all())
+        await preflight(component, planned, unprepared, api, session.records.all())
         made = await prepare(component, api)
     async with contextlib.AsyncExitStack() as stack:
         with steps.timed(Step.CLAIM):
@@ -96,7 +107,7 @@ async def _deploy(
             claim = await stack.enter_async_context(lease)
         with steps.timed(Step.RECOVER):
             recovered = await recover(api, release, claim, steps.tell)
-        if recovered or claim.taken_from or made:
+        if recovered or claim.waited or made or _moved(planned, await latest(api, release)):
             # The look before was at a release in the middle of something, or without its namespaces.
             with steps.timed(Step.PLAN):
                 planned = await plan(component, desired, api)
@@ -113,6 +124,11 @@ async def _deploy(
     if options.redeploy:
         told.append("redeployed and restarted on request")
     return _Applied(revision, (*made, *told) or (f"revision {revision}",))
+
+
+def _moved(planned: Plan, now: Revision | None) -> bool:
+    """True when somebody else has made a revision since the plan."""
+    return (planned.revision.number if planned.revision else None) != (now.number if now else None)
 
 
 def _summary(planned: Plan, options: Options) -> str:

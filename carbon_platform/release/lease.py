@@ -18,6 +18,8 @@ _DURATION = 30
 """Seconds of silence after which a holder on another machine counts as dead."""
 _RENEW = 8.0
 _LOOK_AGAIN = 0.5
+_GIVE_BACK_SECONDS = 10.0
+"""A lease that can't be given back so soon is left: its holder is dead then, as everybody here can see."""
 WRITER_VARIABLE = "CARBON_WRITER"
 """Set in the environment of every process we start, so that one left behind by a dead writer can be found."""
 
@@ -69,15 +71,17 @@ def dead(holder: Writer | None, me: Writer) -> bool:
     return _start_time(holder.pid) != holder.started
 
 
-def children_of(writer: Writer) -> list[int]:
-    """Processes that a writer of this machine started and left behind."""
-    mark = f"{WRITER_VARIABLE}={writer}".encode()
-    found = []
+def left_behind(namespace: str, release: str) -> list[int]:
+    """Helm processes that are still at work on a release though the writer that started them, here, is dead."""
+    me, found = this_process(), []
+    mark, words = f"{WRITER_VARIABLE}=".encode(), {namespace.encode(), release.encode()}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
+                if words <= set((entry / "cmdline").read_bytes().split(b"\0")):
+                    told = (part for part in (entry / "environ").read_bytes().split(b"\0") if part.startswith(mark))
+                    writers = [Writer.parse(part.removeprefix(mark).decode()) for part in told]
+                    found += [int(entry.name) for writer in writers if dead(writer, me)]
     return found
 
 
@@ -87,6 +91,8 @@ class Held:
 
     taken_from: str | None
     """The dead holder it was taken over from, or None when it was free."""
+    waited: bool = False
+    """True when somebody else held it before us: what was seen of the release before that may be over."""
 
 
 @contextlib.asynccontextmanager
@@ -96,12 +102,12 @@ async def held(
     """Hold the lease of a release; it is given back at the end, and renewed meanwhile.
 
     Waits up to `wait_seconds` for a living holder, telling `waiting` who that is. Raises Conflict when it still
-    holds the lease then. Losing the lease (another took it over) cancels the body with Conflict.
+    holds the lease then. Losing the lease (another took it over: Conflict; nobody answers: Unreachable) ends the body.
     """
     me = this_process()
     os.environ[WRITER_VARIABLE] = str(me)
     name = ObjectName("coordination.k8s.io/v1", "Lease", namespace, f"carbon-{release}")
-    taken_from = await _take(api, name, me, wait_seconds, waiting)
+    claim = await _take(api, name, me, wait_seconds, waiting)
     owner = asyncio.current_task()
     lost: list[CarbonError] = []
 
@@ -112,14 +118,13 @@ async def held(
             try:
                 lease = await api.get(name)
                 if lease is None or lease["spec"].get("holderIdentity") != str(me):
-                    raise Conflict(f"lost the lease of {release}", "another writer took it over", "run it again")  # noqa: TRY301
+                    raise Conflict(f"lost the lease of {release}", "another writer took it over", "run it again")
                 await api.replace(_lease(name, me, lease))
                 last = asyncio.get_running_loop().time()
-            except Unreachable:
-                if asyncio.get_running_loop().time() - last < api.patience:
+            except CarbonError as error:
+                away = asyncio.get_running_loop().time() - last
+                if isinstance(error, Unreachable) and away < api.patience:
                     continue
-                raise
-            except Conflict as error:
                 lost.append(error)
                 if owner is not None:
                     owner.cancel()
@@ -127,9 +132,10 @@ async def held(
 
     renewing = asyncio.create_task(renew(), name=f"renew lease of {release}")
     try:
-        yield Held(taken_from)
+        yield claim
     except asyncio.CancelledError:
-        if lost:
+        if lost and owner is not None:
+            owner.uncancel()
             raise lost[0] from None
         raise
     finally:
@@ -139,21 +145,21 @@ async def held(
             await asyncio.shield(_give_back(api, name, me))
 
 
-async def _take(
-    api: Api, name: ObjectName, me: Writer, wait_seconds: float, waiting: Callable[[str], None]
-) -> str | None:
+async def _take(api: Api, name: ObjectName, me: Writer, wait_seconds: float, waiting: Callable[[str], None]) -> Held:
     deadline = asyncio.get_running_loop().time() + wait_seconds
-    told = False
+    told = waited = False
     while True:
         lease = await api.get(name)
         holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
-        with contextlib.suppress(Conflict):
+        with contextlib.suppress(Conflict, Unreachable):
             if lease is None:
                 await api.create(_lease(name, me, None))
-                return None
+                return Held(None, waited)
             if not holder or holder == str(me) or dead(Writer.parse(holder), me) or expired(lease, _clock()):
                 await api.replace(_lease(name, me, lease))
-                return holder if holder and holder != str(me) else None
+                dead_holder = holder if holder and holder != str(me) else None
+                return Held(dead_holder, waited or dead_holder is not None)
+        waited = True
         if asyncio.get_running_loop().time() >= deadline:
             raise Conflict(
                 f"release {name.namespace}/{name.name.removeprefix('carbon-')} has another writer",
@@ -215,7 +221,8 @@ async def live_holder(api: Api, namespace: str, release: str) -> str | None:
 
 
 async def _give_back(api: Api, name: ObjectName, me: Writer) -> None:
-    with contextlib.suppress(CarbonError):
-        lease = await api.get(name)
+    with contextlib.suppress(CarbonError, TimeoutError):
+        async with asyncio.timeout(_GIVE_BACK_SECONDS):
+            lease = await api.get(name)
         if lease is not None and lease["spec"].get("holderIdentity") == str(me):
             await api.delete(name)

@@ -4,14 +4,17 @@ import base64
 import secrets
 import string
 
+import tenacity
+
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.errors import Blocked, Conflict
+from carbon_platform.errors import Blocked, Conflict, Unreachable
 from carbon_platform.spec.component import SecretKey, SecretSpec
 from carbon_platform.spec.platform import Component
 
 _ALPHABET = string.ascii_letters + string.digits
+_ATTEMPTS = 6
 _LABELS = {"app.kubernetes.io/managed-by": "carbon"}
 
 
@@ -37,14 +40,19 @@ async def missing(component: Component, api: Api) -> list[ObjectName]:
 
 async def prepare(component: Component, api: Api) -> list[str]:
     """Make what is missing; what was made. Raises Blocked when the source of a copied value is not there."""
-    made = []
+    # Another component's writer may be a moment faster, or the answer get lost: what is there then is looked at anew.
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type((Conflict, Unreachable)),
+        wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
+        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        reraise=True,
+    )
+    made: list[str] = []
     for namespace in namespaces(component):
-        if await api.get(ObjectName("v1", "Namespace", "", namespace)) is None:
-            body: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": _LABELS}}
-            await _create(api, body)
+        if await retrying(_namespace, namespace, api):
             made.append(f"Namespace {namespace}")
     for spec in component.secrets:
-        if await _complete(spec, component, api):
+        if await retrying(_complete, spec, component, api):
             made.append(str(_name(spec, component)))
     return made
 
@@ -53,13 +61,12 @@ def _name(spec: SecretSpec, component: Component) -> ObjectName:
     return ObjectName("v1", "Secret", spec.namespace or component.namespace, spec.name)
 
 
-async def _create(api: Api, body: Object) -> None:
-    try:
-        await api.create(body)
-    except Conflict:
-        # Another component's writer was a moment faster: what we want is there.
-        if body["kind"] != "Namespace":
-            raise
+async def _namespace(name: str, api: Api) -> bool:
+    if await api.get(ObjectName("v1", "Namespace", "", name)) is not None:
+        return False
+    body: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _LABELS}}
+    await api.create(body)
+    return True
 
 
 async def _complete(spec: SecretSpec, component: Component, api: Api) -> bool:

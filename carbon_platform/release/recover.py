@@ -8,7 +8,7 @@ import tenacity
 from carbon_platform.cluster.client import Api
 from carbon_platform.errors import CarbonError
 from carbon_platform.release.history import latest, mark_failed
-from carbon_platform.release.lease import Held, Writer, children_of
+from carbon_platform.release.lease import Held, left_behind
 from carbon_platform.spec.platform import Release
 
 _LEFT_BEHIND_SECONDS = 60.0
@@ -25,9 +25,9 @@ async def recover(api: Api, release: Release, held: Held, log: Callable[[str], N
     waited for, as it will finish the revision by itself. A revision still pending then is marked failed: Helm goes
     on from there, and nothing in the cluster changes.
     """
-    writer = Writer.parse(held.taken_from) if held.taken_from else None
-    if writer is not None:
-        await _await_children(writer, log)
+    if held.taken_from is not None:
+        await _await_left_behind(release, log)
+        log(f"took over from {held.taken_from}, which is no more")
     revision = await latest(api, release)
     if revision is None or not revision.pending:
         return None
@@ -38,17 +38,22 @@ async def recover(api: Api, release: Release, held: Held, log: Callable[[str], N
     return done
 
 
-async def _await_children(writer: Writer, log: Callable[[str], None]) -> None:
+async def _await_left_behind(release: Release, log: Callable[[str], None]) -> None:
+    """Also what a writer before the last one left: it may have died while it waited for the same."""
     retrying = tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(_StillThere),
         wait=tenacity.wait_fixed(0.1),
         stop=tenacity.stop_after_delay(_LEFT_BEHIND_SECONDS),
         reraise=True,
     )
+    told = False
     try:
         async for attempt in retrying:
             with attempt:
-                left = await asyncio.to_thread(children_of, writer)
+                left = await asyncio.to_thread(left_behind, release.namespace, release.name)
+                if left and not told:
+                    told = True
+                    log(f"waits for processes {left}, which a dead writer left at work on it")
                 if left:
                     raise _StillThere(left)  # noqa: TRY301 - this is how tenacity is told
     except _StillThere as error:
@@ -57,4 +62,3 @@ async def _await_children(writer: Writer, log: Callable[[str], None]) -> None:
             f"processes {error.args[0]} have not ended within {_LEFT_BEHIND_SECONDS:g} s",
             "end them, then run it again",
         ) from error
-    log(f"took over from {writer}, which is no more")

@@ -1,6 +1,7 @@
 """A real API server with simulated nodes, and for each test a small platform in a namespace of its own."""
 
 import asyncio
+import hashlib
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -68,7 +69,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def namespace(request: pytest.FixtureRequest) -> str:
     """A name for the test's namespace. It is not there yet: Carbon makes it."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))
-    return words.strip("-")[:50].strip("-")
+    return f"{words[:40].strip('-')}-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:6]}"
 
 
 @pytest.fixture

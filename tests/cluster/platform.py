@@ -1,11 +1,14 @@
 """A small platform of a test's own on the test cluster: one chart for everything, and Carbon run on it."""
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,11 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import BUILT_IN, ObjectName
 from carbon_platform.cluster.target import Target
+from carbon_platform.local import supervision
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.materialization.outcome import Options, Outcome
 from carbon_platform.materialization.release import materialize_release
-from carbon_platform.materialization.session import Session
+from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.settings import Settings
 from tests.definitions import Definitions
 
@@ -56,6 +60,15 @@ class Platform(Definitions):
     async def up(self, session: Session, key: str = "app", **options: Any) -> Outcome:
         """Materialize one component in this process, as its asset does."""
         return await materialize_release(self.load().components[key], session, Options(**options))
+
+    def deploy(self, key: str = "app") -> Outcome:
+        """Materialize one component in this process, for tests that are no coroutines."""
+
+        async def materialize() -> Outcome:
+            async with open_session(self.settings()) as session:
+                return await self.up(session, key)
+
+        return asyncio.run(materialize())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Carbon, at work; what it prints can be read from its output."""
@@ -97,6 +110,38 @@ class Platform(Definitions):
     def name(self, kind: str, name: str) -> ObjectName:
         """The name of an object in the test's namespace."""
         return ObjectName(API_VERSIONS[kind], kind, self.namespace, name)
+
+    def create(self, obj: Object) -> None:
+        """Create an object, for tests that are no coroutines."""
+
+        async def write() -> None:
+            async with self.api() as api:
+                await api.create(obj)
+
+        asyncio.run(write())
+
+    def server(self) -> int:
+        """The process of the API server. Its supervisor starts another one when it ends."""
+        states = {state["name"]: state["pid"] for state in supervision.states(self.cluster.layout)}
+        return int(states["kube-apiserver"])
+
+    @contextlib.contextmanager
+    def server_away(self) -> Iterator[None]:
+        """No API server meanwhile; back, and answering, afterwards."""
+        with supervision._remote(self.cluster.layout) as supervisor:
+            server = self.server()
+            supervisor.stopProcess("kube-apiserver", False)
+            os.kill(server, signal.SIGKILL)  # by itself it would wait for every watch to end
+            try:
+                yield
+            finally:
+                supervisor.startProcess("kube-apiserver")
+
+        async def answers() -> None:
+            async with self.api() as api:
+                await api.request("GET", "/readyz")
+
+        asyncio.run(answers())
 
     def get(self, kind: str, name: str) -> Object | None:
         """A live object of the test's namespace, for tests that are no coroutines."""

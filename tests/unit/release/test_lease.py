@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon_platform.release.lease import WRITER_VARIABLE, Writer, children_of, dead, expired, process, this_process
+from carbon_platform.release.lease import WRITER_VARIABLE, Writer, dead, expired, left_behind, process, this_process
 
 WRITERS = st.builds(
     Writer,
@@ -42,13 +42,14 @@ def test_a_holder_that_is_no_writer_of_ours_is_nobody_we_know(text: str) -> None
 def child() -> Iterator[subprocess.Popen[bytes]]:
     """A process that lives until its input ends, marked as left behind by a writer."""
     environment = {**os.environ, WRITER_VARIABLE: str(BEFORE)}
-    command = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()"]
+    command = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()", "upgrade", "app", "--namespace", "here"]
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
 
 
-BEFORE = Writer("here", "0badcafe", 4_000_000, "1")
+BEFORE = dataclasses.replace(this_process(), pid=4_000_000, started="1")
+"""A writer of this machine that is no more."""
 
 
 def test_a_process_that_runs_is_alive_and_dead_when_it_has_ended(child: subprocess.Popen[bytes]) -> None:
@@ -76,8 +77,9 @@ def test_nobody_can_tell_whether_a_process_of_another_machine_lives(writer: Writ
 
 
 def test_what_a_dead_writer_left_behind_is_found_by_its_mark(child: subprocess.Popen[bytes]) -> None:
-    assert children_of(BEFORE) == [child.pid]
-    assert children_of(dataclasses.replace(BEFORE, pid=BEFORE.pid + 1)) == []
+    assert left_behind("here", "app") == [child.pid]
+    assert left_behind("here", "ap") == []
+    assert left_behind("there", "app") == []
 
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
