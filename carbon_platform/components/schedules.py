@@ -1,11 +1,12 @@
 """Schedules that verify components when their defs.yaml says so."""
 
-import re
-
 import dagster as dg
 
 from carbon_platform.components.asset import check_names
 from carbon_platform.spec.platform import Platform
+
+_WORDS = str.maketrans({"*": "all", ",": "and", "-": "to", "/": "by", "#": "nth", "?": "any"})
+"""What a name can't hold of a cron line, in words: two schedules never get one name."""
 
 
 def verification_schedules(platform: Platform) -> list[dg.ScheduleDefinition]:
@@ -19,7 +20,7 @@ def verification_schedules(platform: Platform) -> list[dg.ScheduleDefinition]:
 
 
 def _schedule(cron: str, keys: list[str], platform: Platform) -> dg.ScheduleDefinition:
-    name = "verify_" + "_".join(re.sub(r"[^a-z0-9]+", "x", part.lower()).strip("_") for part in cron.split())
+    name = "verify_" + "_".join(part.lower().translate(_WORDS) for part in cron.split())
     checks = [
         dg.AssetCheckKey(dg.AssetKey(key), check) for key in keys for check in check_names(platform.components[key])
     ]
