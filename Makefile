@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARBON := .venv/bin/carbon
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help up test lint unit cluster-tests e2e down bench lock clean
+.PHONY: help up test lint unit cluster-tests e2e down bench bench-drift bench-faults bench-at-rest lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,10 +25,10 @@ lint: .venv/ready ## Style, types, layers
 	.venv/bin/lint-imports
 
 unit: .venv/ready ## Decisions, in memory
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit -n auto
 
 cluster-tests: .venv/ready ## Against a real API server
-	$(PYTEST) tests/cluster
+	$(PYTEST) tests/cluster -n 2 --dist loadfile
 
 e2e: .venv/ready ## The platform, on real pods
 	$(PYTEST) tests/e2e
@@ -37,8 +37,17 @@ down: .venv/ready ## Uninstall the platform and stop the cluster; data stays
 	-$(CARBON) down --yes
 	$(CARBON) cluster down
 
-bench: .venv/ready ## Carbon against helmfile
-	.venv/bin/python benchmarks/up_vs_helmfile.py --json
+bench: .venv/ready ## carbon up against helmfile
+	.venv/bin/python -m benchmarks.up_vs_helmfile --json
+
+bench-drift: .venv/ready ## carbon drift against kubectl diff
+	.venv/bin/python -m benchmarks.drift --json
+
+bench-faults: .venv/ready ## Faults on the real platform, healed by Carbon alone
+	.venv/bin/python -m benchmarks.faults --json
+
+bench-at-rest: .venv/ready ## What carbon ui costs in an hour in which nothing happens; it must run
+	.venv/bin/python -m benchmarks.at_rest --minutes 60 --json
 
 lock: .venv/ready ## Renew the lock files after changing pyproject.toml
 	.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras \

@@ -7,25 +7,27 @@ looked at afterwards, outside the measured time. A time is that of the whole pro
     python benchmarks/up_vs_helmfile.py [--rounds 3] [--json]
 """
 
-import argparse
-import dataclasses
-import json
-import os
-import resource
 import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.against_peer import (
+    Result,
+    Timings,
+    circumstances,
+    command,
+    medians,
+    no_timings,
+    ratios,
+    report,
+    report_timing,
+)
+from benchmarks.measure import Failed, Timing, measure
 from benchmarks.simulated import (
     Release,
     not_as_wanted,
@@ -36,46 +38,11 @@ from benchmarks.simulated import (
     write_definitions,
     write_helmfile,
 )
-from carbon_platform.errors import CarbonError
 from carbon_platform.local import programs
-from carbon_platform.local.catalogue import KUBERNETES, SOURCES
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.settings import settings
 
 PHASES = ("fresh", "unchanged")
-_DEADLINE_SECONDS = 600.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Timing:
-    """One process and all that it started."""
-
-    seconds: float
-    cpu: float
-    """Seconds of processor time; unlike the other, it hardly depends on what else the machine does."""
-
-
-class Failed(CarbonError):
-    """A side did not do the work: there is nothing to compare."""
-
-
-def measure(command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> Timing:
-    """Run a command to its end. Raises Failed with its last lines."""
-    before, began = _children(), time.monotonic()
-    with log.open("w", encoding="utf-8") as out:
-        done = subprocess.run(
-            command, env={**os.environ, **environment}, stdout=out, stderr=out, timeout=_DEADLINE_SECONDS, check=False
-        )
-    took = Timing(time.monotonic() - began, _children() - before)
-    if done.returncode:
-        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
-        raise Failed(f"{Path(command[0]).name} failed", f"exit code {done.returncode}", "see its lines below", tail)
-    return took
-
-
-def _children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 class Side:
@@ -139,14 +106,11 @@ def both_phases(side: Side, cluster: LocalCluster) -> dict[str, Timing]:
     return timings
 
 
-Timings = dict[str, dict[str, list[Timing]]]
-
-
 def run(rounds: int, count: int, folder: Path) -> Timings:
     """All measurements: side → phase → one for each round."""
-    found: Timings = {name: {phase: [] for phase in PHASES} for name in ("ours", "peer")}
-    have = programs.ensure(["helm", "helmfile"], settings().cache, _report)
-    with simulated_cluster(folder / "cluster", 2, _report) as cluster:
+    found = no_timings(PHASES)
+    have = programs.ensure(["helm", "helmfile"], settings().cache, report)
+    with simulated_cluster(folder / "cluster", 2, report) as cluster:
         for number in range(1, rounds + 1):
             for name in found:
                 chosen = releases(count, f"{name}-{number}")
@@ -158,36 +122,20 @@ def run(rounds: int, count: int, folder: Path) -> Timings:
                 )
                 for phase, timing in both_phases(side, cluster).items():
                     found[name][phase].append(timing)
-                    _report(f"round {number} {name} {phase}: {timing.seconds:.2f} s ({timing.cpu:.2f} s of processor)")
+                    report_timing(f"round {number} {name} {phase}", timing)
     return found
 
 
-def _report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def summary(found: Timings, count: int, load: Sequence[float]) -> dict[str, Any]:
+def summary(found: Timings, count: int) -> dict[str, Any]:
     """The medians, their ratios, and how far the rounds were apart."""
-    seconds = {name: {p: [t.seconds for t in found[name][p]] for p in PHASES} for name in found}
-    median = {name: {p: round(statistics.median(of[p]), 2) for p in PHASES} for name, of in seconds.items()}
     return {
-        **median,
-        "ratio": {p: round(median["ours"][p] / median["peer"][p], 3) for p in PHASES},
-        "spread": {n: {p: [round(min(of[p]), 2), round(max(of[p]), 2)] for p in PHASES} for n, of in seconds.items()},
-        "cpu": {n: {p: round(statistics.median(t.cpu for t in found[n][p]), 2) for p in PHASES} for n in found},
-        "releases": count,
-        "rounds": len(seconds["ours"]["fresh"]),
-        "load": {"before": round(load[0], 1), "after": round(load[1], 1), "cores": os.cpu_count()},
-        "versions": {
-            "carbon": version("carbon-platform"),
-            "helmfile": SOURCES["helmfile"].version,
-            "helm": SOURCES["helm"].version,
-            "kubernetes": KUBERNETES,
-        },
+        **medians(found),
+        "ratio": ratios(found),
+        **circumstances(found, count, ["helmfile", "helm"]),
     }
 
 
-def _show(result: Mapping[str, Any]) -> None:
+def _show(result: Result) -> None:
     shown = Table(title=f"{result['releases']} releases, median of {result['rounds']} rounds", title_justify="left")
     for title in ("", "carbon up", "helmfile sync", "ratio"):
         shown.add_column(title, justify="right" if title else "left")
@@ -200,28 +148,13 @@ def _show(result: Mapping[str, Any]) -> None:
     Console().print(shown)
 
 
+def _compare(rounds: int, count: int, folder: Path) -> dict[str, Any]:
+    return summary(run(rounds, count, folder), count)
+
+
 def main() -> int:
     """0 when both sides did the work in every round."""
-    parser = argparse.ArgumentParser(description="carbon up against helmfile sync, on simulated nodes")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of both sides; the median counts (default 3)")
-    parser.add_argument("--releases", type=int, default=25, help="releases to deploy (default 25)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    given = parser.parse_args()
-    if given.rounds < 1 or given.releases < 1:
-        parser.error("--rounds and --releases begin at 1")
-    before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="carbon-benchmark-") as folder:
-        try:
-            found = run(given.rounds, given.releases, Path(folder))
-        except CarbonError as error:
-            _report(str(error))
-            return 1
-    result = summary(found, given.releases, (before, os.getloadavg()[0]))
-    if given.json:
-        print(json.dumps(result))
-    else:
-        _show(result)
-    return 0
+    return 0 if command("carbon up against helmfile sync, on simulated nodes", 3, 1, _compare, _show) else 1
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+_CAUSE, _FIX, _EVIDENCE = "cause: ", "fix: ", "  | "
+
 
 class CarbonError(Exception):
     """A foreseeable failure.
@@ -23,11 +25,24 @@ class CarbonError(Exception):
     def __str__(self) -> str:
         lines = [self.summary]
         if self.cause:
-            lines.append(f"cause: {self.cause}")
+            lines.append(_CAUSE + self.cause)
         if self.fix:
-            lines.append(f"fix: {self.fix}")
-        lines.extend(f"  | {line}" for line in self.evidence)
+            lines.append(_FIX + self.fix)
+        lines.extend(f"{_EVIDENCE}{line}" for line in self.evidence)
         return "\n".join(lines)
+
+    @property
+    def told(self) -> str:
+        """What failed and why, in one line."""
+        return f"{self.summary}: {self.cause}" if self.cause else self.summary
+
+    @classmethod
+    def read(cls, text: str) -> "CarbonError":
+        """One from what `str` made of it, whatever its kind was."""
+        lines = text.splitlines()
+        found = {name: next((x.removeprefix(name) for x in lines if x.startswith(name)), "") for name in (_CAUSE, _FIX)}
+        evidence = [line.removeprefix(_EVIDENCE) for line in lines if line.startswith(_EVIDENCE)]
+        return cls(lines[0] if lines else "", found[_CAUSE], found[_FIX], evidence)
 
 
 class ConfigurationError(CarbonError):
@@ -46,6 +61,10 @@ class PermissionDenied(CarbonError):
 
 class Conflict(CarbonError):
     """Another writer holds the lease, or the object changed under us."""
+
+
+class Overtaken(Conflict):
+    """What was to be healed has had another writer since: the decision was about how it was before."""
 
 
 class DataAtRisk(CarbonError):

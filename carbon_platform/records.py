@@ -7,10 +7,12 @@ import contextlib
 import dataclasses
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+_BUSY_SECONDS = 30
+"""How long to wait for another process that writes."""
 _SCHEMA = """
 create table if not exists record (
   cluster text not null, component text not null, body text not null, primary key (cluster, component)
@@ -51,6 +53,14 @@ class Record:
     blocked: bool = False
     """True when it failed for want of something else: a need, a permission, an image."""
     checks: tuple[CheckResult, ...] = ()
+    verified_revision: int | None = None
+    """The Helm revision that was last proven to work: where a rollback leads."""
+    volumes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """The volume claims it had when it was last verified: namespace/name → UID."""
+    rolled_back: str = ""
+    """Digest of the definition that was rolled back from; healing does not apply it again."""
+    quarantined: str = ""
+    """Why Carbon heals it no more by itself; empty when it does. A verification ends it."""
 
 
 def current(record: Record, digest: str, checks_digest: str) -> bool:
@@ -80,7 +90,7 @@ class Records:
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._file, timeout=10)
+        connection = sqlite3.connect(self._file, timeout=_BUSY_SECONDS)
         try:
             with connection:
                 connection.execute(_SCHEMA)
@@ -102,9 +112,26 @@ class Records:
 
     def put(self, record: Record) -> None:
         """Remember it in place of what was known."""
-        body = json.dumps(dataclasses.asdict(record))
+        self.update(record.component, lambda _: record)
+
+    def update(self, component: str, change: Callable[[Record], Record]) -> Record:
+        """Change what is known, with nobody else changing it meanwhile; the new record."""
         with self._open() as db:
-            db.execute("insert or replace into record values (?, ?, ?)", (self._cluster, record.component, body))
+            db.execute("begin immediate")
+            key = (self._cluster, component)
+            row = db.execute("select body from record where cluster = ? and component = ?", key).fetchone()
+            record = change(_decode(component, json.loads(row[0])) if row else Record(component))
+            body = json.dumps(dataclasses.asdict(record))
+            db.execute("insert or replace into record values (?, ?, ?)", (*key, body))
+        return record
+
+    def version(self) -> tuple[int, int]:
+        """Changes whenever any record does."""
+        try:
+            stat = self._file.stat()
+        except FileNotFoundError:
+            return 0, 0
+        return stat.st_mtime_ns, stat.st_size
 
     def forget(self, component: str) -> None:
         """Know nothing of it any more."""

@@ -49,9 +49,13 @@ class Settings(BaseSettings):
         30, ge=0, description="How long a check may go on failing after a deployment before that counts."
     )
     api_seconds: float = Field(120, gt=0, description="How long a run carries on while the API server does not answer.")
-    writer_seconds: float = Field(300, ge=0, description="How long to wait for another writer of the same release.")
+    writer_seconds: float = Field(
+        900, ge=0, description="How long to wait for another writer of the same release: its deployment and its checks."
+    )
     helm_processes: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Helm processes at the same time."
+        default_factory=lambda: 2 * (os.cpu_count() or 1),
+        ge=1,
+        description="Helm processes at the same time: each waits for the API server half of its time.",
     )
 
     @property

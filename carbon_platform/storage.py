@@ -21,6 +21,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
 
 from carbon_platform.instance import opening
@@ -32,7 +33,14 @@ _OPEN_RUNS = 8
 def _engine(url: str) -> Engine:
     """An engine that keeps one connection and its compiled statements; more connections are made while needed."""
     timeout = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-    return create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=-1, connect_args=timeout)
+    engine = create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=-1, connect_args=timeout)
+    listen(engine, "connect", _sync_less)
+    return engine
+
+
+def _sync_less(connection: Any, _record: object) -> None:
+    """Beside a write-ahead log, a power cut may take back the last events but breaks nothing, and a kill loses none."""
+    connection.execute("pragma synchronous=normal")
 
 
 class _Engines:
@@ -62,6 +70,7 @@ class _Engines:
 class _EventLog(SqliteEventLogStorage):
     def __init__(self, base_dir: str) -> None:
         self._engines = _Engines(_OPEN_RUNS + 1)  # and the index of all runs
+        self._there: set[str] = set()
         super().__init__(base_dir)
 
     @contextlib.contextmanager
@@ -79,7 +88,20 @@ class _EventLog(SqliteEventLogStorage):
         # The web UI follows a run by changes of its file. Kept open, SQLite writes to the log beside it instead.
         os.utime(self.path_for_shard(event.run_id))
 
+    def has_table(self, table_name: str) -> bool:
+        # Dagster asks again for each event. What is there stays there.
+        if table_name not in self._there and super().has_table(table_name):
+            self._there.add(table_name)
+        return table_name in self._there
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        column = f"asset_keys.{column_name}"
+        if column not in self._there and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._there.add(column)
+        return column in self._there
+
     def wipe(self) -> None:
+        self._there.clear()
         self._engines.close()
         super().wipe()
 

@@ -1,5 +1,6 @@
 """Kubernetes objects as the API returns them, with what a test is not about filled in."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,3 +38,10 @@ def conditions(**found: str | tuple[str, str, str]) -> dict[str, Any]:
         status, reason, message = (told, "", "") if isinstance(told, str) else told
         listed.append({"type": kind, "status": status, "reason": reason, "message": message})
     return {"conditions": listed}
+
+
+def written(found: Object) -> str:
+    """Of a live object, what somebody meant it to be, and which one it is: no status, which its controller writes."""
+    server = {"resourceVersion", "managedFields"}
+    metadata = {key: value for key, value in found["metadata"].items() if key not in server}
+    return json.dumps({**found, "metadata": metadata, "status": None}, sort_keys=True)

@@ -1,5 +1,6 @@
 """What a functional check is, and how its outcome is told."""
 
+import abc
 import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
@@ -20,7 +21,7 @@ class Passed:
     evidence: Evidence = dataclasses.field(default_factory=dict)
 
 
-class Check(BaseModel):
+class Check(BaseModel, abc.ABC):
     """One check of a defs.yaml: its fields are the parameters a person may write.
 
     A subclass lives in `checks/<module>.py`, is named in that module's `CHECKS` as
@@ -37,10 +38,10 @@ class Check(BaseModel):
     name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$", description="Name shown; the type by default.")
     deadline: float | None = Field(None, gt=0, description="Seconds this check may take; the setting by default.")
 
+    @abc.abstractmethod
     async def run(self, reach: Reach) -> Passed:
         """Do the component's own work once, and clean up after it.
 
         Raises CheckFailed(summary, cause, fix, evidence) when the component does not work. Any other exception
         counts as a failed check too. Must be safe to run at any time beside real users, and repeatedly.
         """
-        raise NotImplementedError(f"{self.type} does not say how it runs")

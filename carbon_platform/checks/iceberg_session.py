@@ -1,5 +1,6 @@
 """How the Iceberg checks and content speak with a REST catalogue, and how a refusal is told."""
 
+import abc
 import asyncio
 import contextlib
 import re
@@ -209,9 +210,9 @@ class IcebergCheck(Check):
             else:
                 return Passed(passed.detail, {**passed.evidence, "attempts": attempts})
 
+    @abc.abstractmethod
     async def probe(self, reach: Reach) -> Passed:
         """What `run` promises, once."""
-        raise NotImplementedError(f"{self.type} does not say how it probes")
 
     def catalogue(self, reach: Reach) -> "contextlib.AbstractAsyncContextManager[Catalogue]":
         """A session with the catalogue."""

@@ -49,7 +49,7 @@ async def run_check(name: str, check: Check, reach: Reach, deadline: float) -> C
     except TimeoutError:
         return _failed(name, started, f"no answer within {limit:g} s", "see whether the component hangs")
     except CarbonError as error:
-        detail = f"{error.summary}: {error.cause}" if error.cause else error.summary
+        detail = error.told
         return _failed(name, started, detail, error.fix)
     except Exception as error:  # a check is code about a foreign system: whatever it throws means "not proven"
         return _failed(name, started, f"{type(error).__name__}: {error}", "")

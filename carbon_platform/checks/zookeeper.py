@@ -104,7 +104,7 @@ class Session(Check):
 
     async def _states(self, reach: Reach) -> list[ServerState]:
         answers = await asyncio.gather(*(self._ask(reach, i) for i in range(self.nodes)))
-        failures = [f"node {i}: {a.summary}: {a.cause}" for i, a in enumerate(answers) if isinstance(a, CheckFailed)]
+        failures = [f"node {i}: {a.told}" for i, a in enumerate(answers) if isinstance(a, CheckFailed)]
         if failures:
             raise CheckFailed(
                 f"{len(failures)} of {self.nodes} ZooKeeper nodes do not serve",

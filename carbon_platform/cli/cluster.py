@@ -9,6 +9,7 @@ import typer
 
 app = typer.Typer(
     help="A real Kubernetes on this machine.",
+    epilog="Examples: carbon cluster up · carbon cluster status --json · carbon cluster down",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -74,12 +75,13 @@ def down(
     json: Json = False,
 ) -> None:
     """Stop it; nothing of it stays but its data, so that `up` goes on from there."""
+    from carbon_platform.cli.ask import ask
     from carbon_platform.local.cluster import existing
     from carbon_platform.settings import settings
 
     folder = settings().local_cluster
     if delete_data and not yes:
-        typer.confirm(f"This deletes every volume of the local cluster in {folder}. Go on?", abort=True)
+        ask(f"This deletes every volume of the local cluster in {folder}.")
     with _telling() as report:
         existing(folder, settings().cache, report).down(delete_data=delete_data)
     if json:
@@ -115,13 +117,9 @@ def _show(found: dict[str, Any]) -> None:
 
 def main() -> None:
     """`python -m carbon_platform.cli.cluster`: the same, without the rest of the command line."""
-    from carbon_platform.errors import CarbonError
+    from carbon_platform.cli.ending import run
 
-    try:
-        app()
-    except CarbonError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    run(app)
 
 
 if __name__ == "__main__":

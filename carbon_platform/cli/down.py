@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-import typer
-
+from carbon_platform.cli.ask import ask
 from carbon_platform.cli.present import console, print_json
 from carbon_platform.errors import ConfigurationError
-from carbon_platform.materialization.down import uninstall
+from carbon_platform.materialization.down import check_volumes_stay, uninstall
 from carbon_platform.materialization.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
@@ -25,7 +24,7 @@ def run(names: Sequence[str], *, delete_data: Sequence[str], yes: bool, json: bo
     keys = [key for key in reversed(platform.order) if key in graph.dependents(platform.needs, wanted)]
     if not yes:
         data = f" and DELETES THE DATA of {', '.join(forget)}" if forget else "; volumes stay"
-        typer.confirm(f"This uninstalls {', '.join(keys)}{data}. Go on?", abort=True, err=True)
+        ask(f"This uninstalls {', '.join(keys)}{data}.")
     removed = asyncio.run(_down(platform, keys, set(forget), json))
     if json:
         print_json({"removed": removed})
@@ -35,6 +34,9 @@ def run(names: Sequence[str], *, delete_data: Sequence[str], yes: bool, json: bo
 async def _down(platform: Platform, keys: Sequence[str], forget: set[str], quiet: bool) -> list[str]:
     removed = []
     async with open_session(settings()) as session:
+        for key in keys:
+            if key not in forget:
+                await check_volumes_stay(platform.components[key], session)
         for key in keys:
             done = await uninstall(platform.components[key], session, delete_data=key in forget)
             if not quiet:

@@ -1,19 +1,18 @@
 """The command line: global options, and one module per command, imported when it is called."""
 
 import os
-import signal
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-from carbon_platform.cli import cluster
-from carbon_platform.errors import CarbonError
+from carbon_platform.cli import cluster, ending
+from carbon_platform.errors import ConfigurationError
 
 app = typer.Typer(
     name="carbon",
     help="Deploy, verify and heal a data platform on Kubernetes.",
+    epilog="Examples: carbon cluster up · carbon up · carbon status · carbon --profile production --context prod plan",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,19 +33,38 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    profile: Annotated[str | None, typer.Option(help="local or production. [env: CARBON_PROFILE]")] = None,
+    profile: Annotated[str | None, typer.Option(help=r"local or production. \[env: CARBON_PROFILE]")] = None,
     context: Annotated[
-        str | None, typer.Option(help="Kubeconfig context; the local cluster when not given. [env: CARBON_CONTEXT]")
+        str | None, typer.Option(help=r"Kubeconfig context; the local cluster when not given. \[env: CARBON_CONTEXT]")
     ] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(help="Kubeconfig file. [env: CARBON_KUBECONFIG]")] = None,
+    kubeconfig: Annotated[Path | None, typer.Option(help=r"Kubeconfig file. \[env: CARBON_KUBECONFIG]")] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options that hold for every command. They are passed on to the processes that Carbon starts."""
+    _refuse_wrong(profile, kubeconfig)
     for name, value in (("PROFILE", profile), ("CONTEXT", context), ("KUBECONFIG", kubeconfig)):
         if value is not None:
             os.environ[f"CARBON_{name}"] = str(value)
+
+
+def _refuse_wrong(profile: str | None, kubeconfig: Path | None) -> None:
+    """Raise ConfigurationError naming the option; `settings` would take it for a variable that somebody had set."""
+    if profile is not None:
+        from carbon_platform.settings import Profile
+
+        allowed = get_args(Profile)
+        if profile not in allowed:
+            raise ConfigurationError(
+                f"--profile {profile!r} is no profile", f"there are: {', '.join(allowed)}", "name one of them"
+            )
+    if kubeconfig is not None and not kubeconfig.is_file():
+        raise ConfigurationError(
+            f"--kubeconfig {str(kubeconfig)!r} can't be read",
+            "there is no such file",
+            "name a kubeconfig that is there",
+        )
 
 
 @app.command(epilog="Examples: carbon up · carbon up trino · carbon up postgres --redeploy")
@@ -70,6 +88,14 @@ def plan(components: Components = None, json: Json = False) -> None:
     raise typer.Exit(run(components or [], json=json))
 
 
+@app.command(epilog="Examples: carbon drift · carbon drift trino --json")
+def drift(components: Components = None, json: Json = False) -> None:
+    """Show what is live otherwise than it was deployed, who changed it and when; exit code 1 when there is any."""
+    from carbon_platform.cli.drift import run
+
+    raise typer.Exit(run(components or [], json=json))
+
+
 @app.command(epilog="Examples: carbon status · carbon status --json | jq '.components[].state'")
 def status(components: Components = None, json: Json = False) -> None:
     """Show every component: state, pods, checks, version, endpoints."""
@@ -86,17 +112,38 @@ def verify(components: Components = None, json: Json = False) -> None:
     raise typer.Exit(run(components or [], json=json))
 
 
+@app.command(epilog="Examples: carbon doctor · carbon doctor trino --json")
+def doctor(components: Components = None, json: Json = False) -> None:
+    """Show why something is broken, root causes first, each with its evidence and its fix. Changes nothing."""
+    from carbon_platform.cli.doctor import run
+
+    raise typer.Exit(run(components or [], json=json))
+
+
+@app.command(epilog="Examples: carbon incidents · carbon incidents --open · carbon incidents redis --json")
+def incidents(
+    components: Components = None,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
+    json: Json = False,
+) -> None:
+    """Tell what broke, what Carbon did about it by itself, and how it ended. Exit code 1 while one is open."""
+    from carbon_platform.cli.incidents import run
+
+    raise typer.Exit(run(components or [], only_open=only_open, json=json))
+
+
 @app.command("open", epilog="Examples: carbon open trino · carbon open postgres --port 15432")
 def open_(
     component: Annotated[str, typer.Argument(help="A component by name.")],
     endpoint: Annotated[str | None, typer.Option(help="Which of its endpoints; the first by default.")] = None,
     port: Annotated[int, typer.Option(help="Port on this machine; a free one by default.", min=0, max=65535)] = 0,
     browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = False,
+    json: Json = False,
 ) -> None:
     """Forward a port of this machine to a component until Ctrl-C, and print its address."""
     from carbon_platform.cli.open import run
 
-    raise typer.Exit(run(component, endpoint=endpoint, port=port, browser=browser))
+    raise typer.Exit(run(component, endpoint=endpoint, port=port, browser=browser, json=json))
 
 
 @app.command(epilog="Examples: carbon down trino · carbon down --yes · carbon down redis --delete-data redis")
@@ -115,27 +162,18 @@ def down(
 
 
 @app.command(epilog="Examples: carbon ui · carbon ui --port 3001")
-def ui(port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65535)] = 3000) -> None:
+def ui(
+    port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65535)] = 3000, json: Json = False
+) -> None:
     """Run Dagster's web UI and daemon on loopback until Ctrl-C."""
     from carbon_platform.cli.ui import run
 
-    raise typer.Exit(run(port))
+    raise typer.Exit(run(port, json=json))
 
 
 def main() -> None:
-    """Entry point. Exit code 0: done; 1: something failed; 2: wrong usage or configuration; 130: interrupted."""
-    # Also where a shell has told its background jobs to ignore it: Ctrl-C must end us in order.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        app()
-    except CarbonError as error:
-        from carbon_platform.cli.present import print_error
-
-        print_error(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the next run carries on from here", err=True)
-        sys.exit(130)
+    """Entry point; ends as `ending.run` says."""
+    ending.run(app)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from carbon_platform.cli.present import console, print_json
+from carbon_platform.cli.present import console, error_as_json, print_json
 from carbon_platform.materialization.look import Look, look
 from carbon_platform.materialization.session import open_session
 from carbon_platform.release.plan import Action
@@ -19,6 +19,7 @@ _SIGNS = {
     Action.UPDATE: ("~", "yellow"),
     Action.DELETE: ("-", "red"),
     Action.REFUSED: ("!", "red"),
+    Action.INVALID: ("x", "red"),
     Action.DEFERRED: ("…", "dim"),
 }
 
@@ -54,7 +55,7 @@ def _as_json(one: Look) -> dict[str, Any]:
         for change in (one.plan.changes if one.plan else ())
     ]
     changes += [{"action": "update", "object": c.object, "reason": c.change, "fields": []} for c in one.content]
-    error = {"summary": one.error.summary, "cause": one.error.cause, "fix": one.error.fix} if one.error else None
+    error = error_as_json(one.error) if one.error else None
     return {"key": one.component.key, "reason": one.reason, "changes": changes, "error": error}
 
 

@@ -47,6 +47,11 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
+def print_json_line(value: object) -> None:
+    """One JSON document on one line of standard output, at once: for who waits for it while this process serves."""
+    print(json.dumps(value, default=str), flush=True)
+
+
 def print_error(error: CarbonError) -> None:
     """An error for a person: what failed, why, what to do."""
     errors.print(Text.assemble(("error: ", "bold red"), error.summary))
@@ -56,6 +61,12 @@ def print_error(error: CarbonError) -> None:
         errors.print(Text(f"  {line}", style="dim"))
     if error.fix:
         errors.print(Text.assemble(("fix:   ", "bold green"), error.fix))
+
+
+def error_as_json(error: CarbonError) -> dict[str, Any]:
+    """An error in the words that all commands share; its evidence where there is any."""
+    evidence = {"evidence": list(error.evidence)} if error.evidence else {}
+    return {"summary": error.summary, "cause": error.cause, "fix": error.fix, **evidence}
 
 
 def as_json(seen: Seen) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 import carbon_platform.definitions
 from carbon_platform.cli.present import console, errors
-from carbon_platform.components.asset import interrupt
+from carbon_platform.components.asset import check_names, interrupt
 from carbon_platform.instance import prepare_instance
 from carbon_platform.materialization.progress import Event, Step, listening
 from carbon_platform.settings import settings
@@ -31,6 +31,14 @@ def asset_job() -> ReconstructableJob:
     return repository.get_reconstructable_job(IMPLICIT_ASSET_JOB_NAME)
 
 
+def chosen_job(platform: Platform, keys: Sequence[str]) -> ReconstructableJob:
+    """The job that materializes `keys` with their own checks. Not the sweeps': they would follow after everything."""
+    checks = {
+        dg.AssetCheckKey(dg.AssetKey(key), name) for key in keys for name in check_names(platform.components[key])
+    }
+    return asset_job().get_subset(asset_selection={dg.AssetKey(key) for key in keys}, asset_check_selection=checks)
+
+
 def execute(
     platform: Platform, keys: Sequence[str], redeploy: Sequence[str], confirm: Sequence[str], *, quiet: bool
 ) -> tuple[str, list[str]]:
@@ -42,9 +50,8 @@ def execute(
 
         def run() -> dg.JobExecutionResult:
             return dg.execute_job(
-                asset_job(),
+                chosen_job(platform, keys),
                 instance=instance,
-                asset_selection=[dg.AssetKey(key) for key in keys],
                 # Dagster would write every event to the terminal a second time.
                 run_config={"ops": configured, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 tags={"carbon/command": "up"},

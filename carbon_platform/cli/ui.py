@@ -1,6 +1,8 @@
 """`carbon ui`: code server, web server and daemon as one supervised group, ended together."""
 
 import contextlib
+import ctypes
+import fcntl
 import os
 import signal
 import socket
@@ -8,26 +10,37 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from carbon_platform.cli.present import console
+from carbon_platform.cli.present import console, errors, print_json_line
+from carbon_platform.cli.taken import taken
 from carbon_platform.errors import CarbonError, ConfigurationError
 from carbon_platform.instance import prepare_instance
 from carbon_platform.settings import settings
 from carbon_platform.spec.load import load_platform
 
 _READY_SECONDS = 90.0
+_PR_SET_PDEATHSIG = 1
+"""Linux: the signal that a process gets when its parent has ended (prctl(2))."""
 
 _SUPERVISOR = """
 [supervisord]
+; no descriptor from 3 on is closed: its programs hold the claim of this state as long as they live
+minfds=3
 nodaemon=true
 silent=true
 logfile={logs}/supervisor.log
 pidfile={run}/supervisor.pid
 childlogdir={logs}
 
+[group:carbon]
+; one group: all are told to end at once. A sensor that holds does not see that, and is not waited for longer
+programs=code,web,daemon
+
 [program:code]
-command={python} -m dagster api grpc --module-name carbon_platform.definitions --location-name carbon --host 127.0.0.1 --port {code_port}
+command={python} -m carbon_platform.code_server api grpc --module-name carbon_platform.definitions --location-name carbon --host 127.0.0.1 --port {code_port}
 priority=1
 
 [program:web]
@@ -45,29 +58,72 @@ startsecs=2
 startretries=20
 stopasgroup=true
 killasgroup=true
-stopwaitsecs=20
+stopwaitsecs=10
 redirect_stderr=true
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=1
 """
 
+ENVIRONMENT = {
+    "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "300",
+    # glibc gives up to eight threads per core a heap of their own, and gives little of it back: memory that grows for
+    # hours while nothing happens.
+    "MALLOC_ARENA_MAX": "2",
+}
+
 _WORKSPACE = "load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: carbon}}\n"
 
 
-def run(port: int) -> int:
-    """Serves until interrupted; then nothing of it is left."""
+def run(port: int, *, json: bool) -> int:
+    """Serves until interrupted, and tells where once it is ready; then nothing of it is left.
+
+    Raises ConfigurationError when it is served already.
+    """
     load_platform(settings())  # a wrong defs.yaml is told here, not in a log file
+    settings().home.mkdir(mode=0o700, parents=True, exist_ok=True)
     prepare_instance(settings())
-    _refuse_taken(port)
+    url = f"http://127.0.0.1:{port}"
+    with _alone(settings().home / "ui.lock", url) as claim:
+        _refuse_taken(port)
+        _serve(port, url, claim, json)
+    return 0
+
+
+def _serve(port: int, url: str, claim: IO[str], json: bool) -> None:
     logs = settings().home / "logs"  # not below DAGSTER_HOME: Dagster takes a folder of that name there for its own
     logs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="carbon-ui-") as folder, _started(_configuration(Path(folder), logs, port)):
-        url = f"http://127.0.0.1:{port}"
+    with (
+        tempfile.TemporaryDirectory(prefix="carbon-ui-") as folder,
+        _started(_configuration(Path(folder), logs, port), claim),
+    ):
         _await(port, logs)
-        console.print(f"Dagster with Carbon's platform at {url} (Ctrl-C ends it; logs in {logs})")
+        if json:
+            print_json_line({"url": url, "logs": str(logs)})
+        (errors if json else console).print(f"Dagster with Carbon's platform at {url} (Ctrl-C ends it; logs in {logs})")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
-    return 0
+
+
+@contextlib.contextmanager
+def _alone(file: Path, url: str) -> Iterator[IO[str]]:
+    """The one who serves this state: two daemons would each start what the other starts as well.
+
+    The lock goes with the last process that holds it, also when that is killed. Raises ConfigurationError naming who
+    has it.
+    """
+    with file.open("a+", encoding="utf-8") as claim:
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            claim.seek(0)
+            told = claim.read().strip() or "another process"
+            raise ConfigurationError(
+                "carbon ui runs on this state already", told, "use that one, end it first, or set another CARBON_HOME"
+            ) from error
+        claim.truncate(0)
+        claim.write(f"process {os.getpid()} serves it at {url}\n")
+        claim.flush()
+        yield claim
 
 
 def _refuse_taken(port: int) -> None:
@@ -76,7 +132,7 @@ def _refuse_taken(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ConfigurationError(f"port {port} can't be used", str(error), "choose another with --port") from error
+            raise taken(port, error) from error
 
 
 def _free_port() -> int:
@@ -101,19 +157,27 @@ def _configuration(folder: Path, logs: Path, port: int) -> Path:
 
 
 @contextlib.contextmanager
-def _started(configuration: Path):  # type: ignore[no-untyped-def]
-    environment = {**os.environ, "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "300"}
+def _started(configuration: Path, claim: IO[str]) -> Iterator[None]:
+    environment = {**os.environ, **ENVIRONMENT}
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
     # A session of its own: Ctrl-C comes to us alone, and we end the group in order.
-    supervisor = subprocess.Popen(command, env=environment, start_new_session=True)
+    # It ends with us, also when we are killed; until all of it has ended, the claim is held.
+    supervisor = subprocess.Popen(
+        command, env=environment, start_new_session=True, pass_fds=[claim.fileno()], preexec_fn=_end_with_parent
+    )
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell has told its background jobs to ignore one
         signal.signal(ending, signal.default_int_handler)
     try:
-        yield supervisor
+        yield
     finally:
         supervisor.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             supervisor.wait(60)
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 _LOADED = (

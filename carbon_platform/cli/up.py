@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from carbon_platform.cli.present import as_json, console, print_error, print_json, score
+from carbon_platform.cluster.resources import pod_specs
 from carbon_platform.cluster.target import LOCAL_CONTEXT
 from carbon_platform.errors import CarbonError
+from carbon_platform.health.state import State
 from carbon_platform.materialization.look import Look, look
 from carbon_platform.materialization.see import see
 from carbon_platform.materialization.session import open_session
@@ -29,7 +31,7 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], json: b
     forced = set(named) if redeploy else set()
     todo = to_run(platform, looks, forced)
     if not todo:
-        return _nothing_to_do(platform, keys, chosen, json)
+        return _nothing_to_do(platform, keys, looks, named if names else [], chosen, json)
     if not json:
         _announce(looks, todo, forced)
     if images:
@@ -38,7 +40,7 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], json: b
     from carbon_platform.cli.run import execute
 
     run_id, failed = execute(platform, todo, sorted(forced), confirm, quiet=json)
-    return _report(platform, keys, chosen, run_id, failed, json)
+    return _report(platform, keys, chosen, run_id, _excusable(failed, named if names else [], platform, chosen), json)
 
 
 async def _look(platform: Platform, keys: Sequence[str], chosen: Settings) -> tuple[Mapping[str, Look], list[str]]:
@@ -50,7 +52,7 @@ async def _look(platform: Platform, keys: Sequence[str], chosen: Settings) -> tu
             threading.Thread(target=_load_dagster, daemon=True).start()
         looks = await look(platform, keys, session)
         ours = session.api.target.kubeconfig == chosen.local_cluster / "kubeconfig"
-    return looks, _images(looks) if ours else []
+    return looks, images_of(looks) if ours else []
 
 
 def _load_dagster() -> None:
@@ -76,15 +78,14 @@ def _changes(one: Look) -> bool:
     return bool(one.content or (one.plan is not None and not one.plan.empty) or (one.error and one.component.release))
 
 
-def _images(looks: Mapping[str, Look]) -> list[str]:
+def images_of(looks: Mapping[str, Look]) -> list[str]:
     """Images of the pods that would be started."""
     images: dict[str, None] = {}
     for one in looks.values():
         for change in one.plan.changes if one.plan else ():
-            template = ((change.desired or {}).get("spec") or {}).get("template") or {}
-            pod = template.get("spec") or {}
-            for container in [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]:
-                images[container["image"]] = None
+            for pod in pod_specs(change.desired) if change.desired else ():
+                for container in [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]:
+                    images[container["image"]] = None
     return list(images)
 
 
@@ -104,11 +105,35 @@ def _announce(looks: Mapping[str, Look], todo: Sequence[str], forced: set[str]) 
         console.print(Text.assemble((key, "bold"), "  ", (why, "yellow")))
 
 
-def _nothing_to_do(platform: Platform, keys: Sequence[str], chosen: Settings, json: bool) -> int:
+def _nothing_to_do(
+    platform: Platform,
+    keys: Sequence[str],
+    looks: Mapping[str, Look],
+    named: Sequence[str],
+    chosen: Settings,
+    json: bool,
+) -> int:
+    blocked = {key: one.blocked for key, one in looks.items() if one.blocked}
+    failed = _excusable(list(blocked), named, platform, chosen)
     if json:
-        return _report(platform, keys, chosen, None, [], json)
-    console.print(f"nothing to do: {len(keys)} components are as desired and verified", style="green")
-    return 0
+        return _report(platform, keys, chosen, None, failed, json)
+    for key, why in blocked.items():
+        console.print(Text.assemble((key, "bold"), ("  blocked  ", "yellow"), why))
+    console.print(f"nothing to do: {len(keys) - len(blocked)} components are as desired and verified", style="green")
+    return 1 if failed else 0
+
+
+def _excusable(failed: Sequence[str], named: Sequence[str], platform: Platform, chosen: Settings) -> list[str]:
+    """Of what is not verified, that which counts as a failure.
+
+    What deploys from a public registry alone, and is blocked because none is reached, says so; that is no failure
+    of the rest, unless a person asked for it by name. The same holds for what needs it.
+    """
+    excused = platform.excusable - set(named)
+    if not excused & set(failed):
+        return list(failed)
+    seen, _ = asyncio.run(see(platform, failed, chosen))
+    return [s.component.key for s in seen if s.state is not State.BLOCKED or s.component.key not in excused]
 
 
 def _report(
@@ -127,5 +152,7 @@ def _report(
         )
     elif not failed:
         s = score(seen)
-        console.print(f"{s['verified']}/{s['components']} components verified", style="green")
+        blocked = [one.component.key for one in seen if one.state is State.BLOCKED]
+        rest = f"; blocked: {', '.join(blocked)}" if blocked else ""
+        console.print(Text.assemble((f"{s['verified']}/{s['components']} components verified", "green"), rest))
     return 1 if failed else 0

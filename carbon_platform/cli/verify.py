@@ -1,48 +1,53 @@
 """`carbon verify`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 
 from rich.text import Text
 
-from carbon_platform.cli.present import console, print_json
+from carbon_platform.cli.present import console, print_error, print_json
+from carbon_platform.errors import Unreachable
+from carbon_platform.healing.sweep import Swept, sweep
 from carbon_platform.materialization.session import open_session
-from carbon_platform.materialization.verify import verify
-from carbon_platform.records import CheckResult
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
 
 
 def run(names: Sequence[str], *, json: bool) -> int:
-    """0 when every check of every named component passed, else 1."""
-    results = asyncio.run(_verify(names))
+    """0 when every check of every named component passed; 1 when one failed, or could not be asked."""
+    swept, unreachable = asyncio.run(_verify(names))
     if json:
-        print_json(
-            {
-                "components": [
-                    {"key": key, "checks": [{**vars(c), "evidence": dict(c.evidence)} for c in checks]}
-                    for key, checks in results.items()
-                ]
-            }
-        )
+        print_json({"components": [_as_json(one) for one in swept]})
     else:
-        for key, checks in results.items():
-            _show(key, checks)
-    return 0 if all(check.passed for checks in results.values() for check in checks) else 1
+        for one in swept:
+            _show(one)
+    if unreachable:
+        print_error(unreachable)
+    return 0 if all(one.healthy for one in swept) else 1
 
 
-async def _verify(names: Sequence[str]) -> Mapping[str, Sequence[CheckResult]]:
+async def _verify(names: Sequence[str]) -> tuple[list[Swept], Unreachable | None]:
     platform = load_platform(settings())
     keys = graph.select(platform.needs, names)
-    async with open_session(settings()) as session:
-        found = await asyncio.gather(*(verify(platform.components[key], session) for key in keys))
-    return dict(zip(keys, found, strict=True))
+    try:
+        async with open_session(settings()) as session:
+            return await sweep(platform, keys, session, 0.0, asked=True), None
+    except Unreachable as error:
+        return [Swept(key, unknown=error.summary) for key in platform.order if key in keys], error
 
 
-def _show(key: str, checks: Sequence[CheckResult]) -> None:
-    console.print(Text(key, style="bold"))
-    for check in checks:
+def _as_json(one: Swept) -> dict[str, object]:
+    checks = [{**dataclasses.asdict(check), "evidence": dict(check.evidence)} for check in one.checks]
+    return {"key": one.component, "checks": checks, "unknown": one.unknown or None}
+
+
+def _show(one: Swept) -> None:
+    console.print(Text(one.component, style="bold"))
+    if one.unknown:
+        console.print(Text(f"  ? {one.unknown}", style="yellow"))
+    for check in one.checks:
         sign, colour = ("✓", "green") if check.passed else ("✗", "red")
         console.print(
             Text.assemble(

@@ -1,8 +1,11 @@
 """The client: plain objects over HTTP, with every failure a named error, and patience while the API server is away."""
 
+import asyncio
 import contextlib
 import json
+import math
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Literal
 
@@ -19,7 +22,9 @@ from carbon_platform.cluster.target import Target
 from carbon_platform.errors import CarbonError, ConfigurationError, Unreachable
 
 FIELD_MANAGER = "carbon"
-_CONNECTIONS = 32
+_AT_ONCE = 10
+"""Requests at the same time. The HTTP client looks at all connections and all that wait for one on each request: with
+hundreds of either, that costs more than the request."""
 _ANSWER_SECONDS = 30.0
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
@@ -43,19 +48,26 @@ class Api:
     def __init__(self, target: Target, patience: float) -> None:
         self.target = target
         self.patience = patience
-        self.config = _configuration(target)
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=_CONNECTIONS)
-        self._http = httpx2.AsyncClient(
+        self.config = configuration(target)
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+        tls = self.ssl_context()
+        self._http, self._watches = self._client(tls), self._client(tls)
+        self._kinds: dict[tuple[str, str], Resource] = dict(BUILT_IN)
+        self._lost_at = -math.inf
+
+    def _client(self, tls: ssl.SSLContext) -> httpx2.AsyncClient:
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=_AT_ONCE)
+        return httpx2.AsyncClient(
             base_url=self.server,
             auth=user_auth(self.config.user),
-            timeout=httpx2.Timeout(min(_ANSWER_SECONDS, max(5.0, patience)), connect=5),
-            transport=httpx2.AsyncHTTPTransport(verify=self.ssl_context(), limits=limits),
+            timeout=httpx2.Timeout(min(_ANSWER_SECONDS, max(5.0, self.patience)), connect=5),
+            transport=httpx2.AsyncHTTPTransport(verify=tls, limits=limits),
         )
-        self._kinds: dict[tuple[str, str], Resource] = dict(BUILT_IN)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+        await self._watches.aclose()
 
     async def __aenter__(self) -> "Api":
         return self
@@ -106,7 +118,8 @@ class Api:
 
         async def once() -> httpx2.Response:
             try:
-                response = await self._http.request(method, path, params=params, content=content, headers=headers)
+                async with self._turn:
+                    response = await self._http.request(method, path, params=params, content=content, headers=headers)
             except httpx2.TransportError as error:
                 raise self._unreachable(what, error) from error
             if response.is_error:
@@ -124,7 +137,16 @@ class Api:
                 response = await once()
         return response.json() if "json" in response.headers.get("content-type", "") else response.text
 
+    async def was_away(self, since: float) -> bool:
+        """Whether the server did not answer at some time after `since` (`time.monotonic`); returns when it does again.
+
+        Raises Unreachable when it stays away.
+        """
+        await self.request("GET", "/version")
+        return self._lost_at >= since
+
     def _unreachable(self, what: str, error: Exception) -> Unreachable:
+        self._lost_at = time.monotonic()
         fix = "run 'carbon cluster up'" if self.target.local else "see whether it runs and the network reaches it"
         reason = str(error) or type(error).__name__
         kind = NotSent if isinstance(error, _NEVER_SENT) else Unreachable
@@ -164,6 +186,13 @@ class Api:
             raise
         return found
 
+    async def find(self, name: ObjectName) -> Object | None:
+        """A live object; None also when the API server does not have its kind."""
+        try:
+            return await self.get(name)
+        except MissingKind:
+            return None
+
     async def list(
         self, api_version: str, kind: str, namespace: str | None = None, labels: str = "", fields: str = ""
     ) -> list[Object]:
@@ -200,19 +229,28 @@ class Api:
         )
         return applied
 
-    async def create(self, obj: Object) -> Object:
+    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
         """Create. Raises Conflict when it exists."""
         name = ObjectName.of(obj)
         resource = await self.resource(name.api_version, name.kind)
-        created: Object = await self.request("POST", resource.path(name.namespace), what=f"create {name}", body=obj)
+        created: Object = await self.request(
+            "POST",
+            resource.path(name.namespace),
+            what=f"create {name}",
+            params={"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {}),
+            body=obj,
+        )
         return created
 
-    async def replace(self, obj: Object) -> Object:
+    async def replace(self, obj: Object, *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Object:
         """Replace; with a resourceVersion in the object, only if it did not change. Raises Conflict otherwise."""
         name = ObjectName.of(obj)
         resource = await self.resource(name.api_version, name.kind)
         path = resource.path(name.namespace, name.name)
-        replaced: Object = await self.request("PUT", path, what=f"update {name}", body=obj)
+        params = {"fieldManager": manager} | ({"dryRun": "All"} if dry_run else {})
+        replaced: Object = await self.request(
+            "PUT", path, what=f"update {name}", params=params, body=obj, repeatable=dry_run
+        )
         return replaced
 
     async def patch(self, name: ObjectName, patch: object, *, manager: str = FIELD_MANAGER) -> Object:
@@ -229,14 +267,19 @@ class Api:
         return patched
 
     async def delete(
-        self, name: ObjectName, propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
+        self,
+        name: ObjectName,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+        *,
+        version: str | None = None,
     ) -> None:
-        """Delete; nothing when it is gone already."""
+        """Delete; nothing when it is gone already. Raises Conflict when its resource version is not `version`."""
         resource = await self.resource(name.api_version, name.kind)
         path = resource.path(name.namespace, name.name)
         try:
             params = {"propagationPolicy": propagation}
-            await self.request("DELETE", path, what=f"delete {name}", params=params)
+            body = {"preconditions": {"resourceVersion": version}} if version else None
+            await self.request("DELETE", path, what=f"delete {name}", params=params, body=body)
         except CarbonError as error:
             if getattr(error, "code", None) != 404:
                 raise
@@ -256,7 +299,7 @@ class Api:
         """The JSON lines of a watch that the server ends after `seconds`. Raises Unreachable or Expired."""
         timeout = httpx2.Timeout(30, read=seconds + 30)
         try:
-            async with self._http.stream("GET", path, params=params, timeout=timeout) as response:
+            async with self._watches.stream("GET", path, params=params, timeout=timeout) as response:
                 if response.is_error:
                     await response.aread()
                     raise error_for(response.status_code, _status(response), f"watch {path}")
@@ -266,7 +309,8 @@ class Api:
             raise self._unreachable(f"watch {path}", error) from error
 
 
-def _configuration(target: Target) -> SingleConfig:
+def configuration(target: Target) -> SingleConfig:
+    """What a kubeconfig, or the pod that we are in, says of the cluster. Raises ConfigurationError."""
     try:
         if target.kubeconfig is None:
             config = KubeConfig.from_service_account().get()

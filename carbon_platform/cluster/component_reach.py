@@ -88,3 +88,11 @@ class ComponentReach:
         resource = await self._api.resource(api_version, kind)
         where = (namespace or self._namespace) if resource.namespaced else None
         return await self._api.list(api_version, kind, where, labels=selector)
+
+    async def create(self, obj: Object) -> Object:
+        """Make an object, in the component's namespace unless it names another."""
+        return await self._api.create({**obj, "metadata": {"namespace": self._namespace, **obj["metadata"]}})
+
+    async def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
+        """Delete an object, and in the background what it owns."""
+        await self._api.delete(ObjectName(api_version, kind, namespace or self._namespace, name))

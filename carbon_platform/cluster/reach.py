@@ -46,3 +46,9 @@ class Reach(Protocol):
         self, api_version: str, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
     ) -> list[Object]:
         """Live objects of a kind in a namespace (the component's by default)."""
+
+    async def create(self, obj: Object) -> Object:
+        """Make an object of one's own, as a probe; its namespace is the component's unless it names one."""
+
+    async def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
+        """Take a probe away again; nothing when it is gone already."""

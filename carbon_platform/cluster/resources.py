@@ -69,6 +69,30 @@ BUILT_IN: Mapping[tuple[str, str], Resource] = {
 """The kinds of Kubernetes itself that nearly every release uses: known without asking the API server."""
 
 
+def is_custom(api_version: str, kind: str) -> bool:
+    """True for a kind that is not one of Kubernetes' usual ones: most likely a custom resource."""
+    return (api_version, kind) not in BUILT_IN
+
+
+def pod_specs(obj: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Every pod spec in an object: of a pod, of a workload's template, of the templates in a custom resource."""
+    if obj["kind"] == "CustomResourceDefinition":
+        return []  # it only describes them
+    found: list[Mapping[str, Any]] = []
+    left: list[Any] = [obj.get("spec")]
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left.extend(reversed(value))
+        elif isinstance(value, Mapping):
+            containers = value.get("containers")
+            if isinstance(containers, list) and any(isinstance(c, Mapping) and "image" in c for c in containers):
+                found.append(value)
+            else:
+                left.extend(reversed(list(value.values())))
+    return found
+
+
 @dataclasses.dataclass(frozen=True, order=True)
 class ObjectName:
     """Which object: enough to find it again and to tell a person."""

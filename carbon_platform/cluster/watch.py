@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from carbon_platform.cluster.client import Api
@@ -11,6 +12,8 @@ from carbon_platform.errors import CarbonError, Unreachable
 
 _HOLD_SECONDS = 280.0
 """A watch is ended by the server after this long, and resumed."""
+_KEPT = 64
+"""Mirrors kept open though nobody uses them: who waits next in a namespace most often needs the same ones."""
 
 
 class Mirror:
@@ -20,8 +23,9 @@ class Mirror:
     when the API server stays away for longer than the client's patience, waiting on it raises Unreachable.
     """
 
-    def __init__(self, api: Api, api_version: str, kind: str, namespace: str | None) -> None:
+    def __init__(self, api: Api, api_version: str, kind: str, namespace: str | None, labels: str = "") -> None:
         self._api, self._api_version, self._kind, self._namespace = api, api_version, kind, namespace
+        self._labels = labels
         self._objects: dict[tuple[str, str], Object] = {}
         self._version = ""
         self.failure: CarbonError | None = None
@@ -32,6 +36,22 @@ class Mirror:
     def objects(self) -> Iterable[Object]:
         """What is live now, as far as known."""
         return self._objects.values()
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """One live object, as far as known."""
+        return self._objects.get((namespace, name))
+
+    def learn(self, obj: Object) -> None:
+        """Take in what somebody has read meanwhile: the watch may be a moment behind."""
+        if _revision(obj["metadata"]["resourceVersion"]) > _revision(self._version) and not self._knows_better(obj):
+            self._objects[_key(obj)] = obj
+            self._notify()
+
+    def _knows_better(self, obj: Object) -> bool:
+        known = self._objects.get(_key(obj))
+        return known is not None and _revision(known["metadata"]["resourceVersion"]) > _revision(
+            obj["metadata"]["resourceVersion"]
+        )
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` after every change; the returned function ends that."""
@@ -61,7 +81,7 @@ class Mirror:
             self._notify()
 
     async def _list(self) -> None:
-        page = await self._api.list_page(self._api_version, self._kind, self._namespace)
+        page = await self._api.list_page(self._api_version, self._kind, self._namespace, self._labels)
         self._objects = {_key(item): item for item in page["items"]}
         self._version = page["metadata"]["resourceVersion"]
         self.synced.set()
@@ -75,7 +95,7 @@ class Mirror:
             "resourceVersion": self._version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(int(_HOLD_SECONDS)),
-        }
+        } | ({"labelSelector": self._labels} if self._labels else {})
         async for event in self._api.stream(resource.path(self._namespace), params, _HOLD_SECONDS):
             kind, obj = event["type"], event["object"]
             if kind == "ERROR":
@@ -87,9 +107,14 @@ class Mirror:
             obj.setdefault("kind", self._kind)
             if kind == "DELETED":
                 self._objects.pop(_key(obj), None)
-            else:
+            elif not self._knows_better(obj):
                 self._objects[_key(obj)] = obj
             self._notify()
+
+
+def _revision(text: str) -> int:
+    """A resource version as a number: the API server counts writes, and a later one is greater."""
+    return int(text) if text.isdecimal() else 0
 
 
 def _key(obj: Object) -> tuple[str, str]:
@@ -101,26 +126,37 @@ class Mirrors:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._open: dict[tuple[str, str, str | None], tuple[Mirror, int]] = {}
+        self._open: dict[tuple[str, str, str | None, str], Mirror] = {}
+        """In the order of their last use."""
+        self._users: Counter[tuple[str, str, str | None, str]] = Counter()
 
     @contextlib.asynccontextmanager
-    async def of(self, api_version: str, kind: str, namespace: str | None) -> AsyncIterator[Mirror]:
-        """The mirror of a kind, listed. It is closed when its last user leaves."""
-        key = (api_version, kind, namespace)
-        mirror, users = self._open.get(key) or (Mirror(self._api, *key), 0)
-        self._open[key] = (mirror, users + 1)
+    async def of(self, api_version: str, kind: str, namespace: str | None, labels: str = "") -> AsyncIterator[Mirror]:
+        """The mirror of a kind, listed; `labels` is a selector.
+
+        It stays open for whoever wants it next, until there are too many of them.
+        """
+        key = (api_version, kind, namespace, labels)
+        mirror = self._open.pop(key, None)
+        if mirror is None or mirror.failure:
+            mirror = Mirror(self._api, *key)
+        self._open[key] = mirror
+        self._users[key] += 1
         try:
             await mirror.synced.wait()
             if mirror.failure:
                 raise mirror.failure
             yield mirror
         finally:
-            mirror, users = self._open[key]
-            if users == 1:
-                del self._open[key]
-                await mirror.close()
-            else:
-                self._open[key] = (mirror, users - 1)
+            self._users[key] -= 1
+            idle = [one for one in self._open if not self._users[one]]
+            for one in idle[:-_KEPT]:
+                await self._open.pop(one).close()
+
+    async def close(self) -> None:
+        """Stop watching anything."""
+        while self._open:
+            await self._open.popitem()[1].close()
 
 
 async def wait_until(mirrors: Iterable[Mirror], done: Callable[[], bool], again: float | None = None) -> None:

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
+from carbon_platform.components.attempt import attempt_of
 from carbon_platform.errors import CarbonError
 from carbon_platform.materialization.content import materialize_content
 from carbon_platform.materialization.outcome import Options, Outcome
-from carbon_platform.materialization.progress import Event, listening
+from carbon_platform.materialization.progress import Event, Step, listening
 from carbon_platform.materialization.release import materialize_release
+from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.materialization.session import shared_session
 from carbon_platform.materialization.verify import verify
 from carbon_platform.records import CheckResult
@@ -60,10 +63,13 @@ _INTERRUPTED = CarbonError("interrupted", "a person ended the run", "run it agai
 class MaterializeConfig(dg.Config):
     """What a person may ask for in the launchpad."""
 
-    redeploy: bool = False
-    """Redeploy and restart what is already right: a new revision and a rolling restart."""
-    confirm: list[str] = []  # noqa: RUF012 - a pydantic default, copied for each instance
-    """Words that the guard asked for, each for one object whose data would be touched."""
+    redeploy: bool = Field(
+        False, description="Redeploy and restart what is already right: a new revision and a rolling restart."
+    )
+    confirm: list[str] = Field(
+        [], description="Words that the guard asked for, each for one object whose data would be touched."
+    )
+    remedy: str = Field("", description="What healing forces; for people, `redeploy` is the one to use.")
 
 
 def check_names(component: Component) -> list[str]:
@@ -119,20 +125,24 @@ async def _execute(
     wanted: set[str],
     deploy: bool,
 ) -> list[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    options = Options(redeploy=config.redeploy, confirm=tuple(config.confirm))
+    remedy = Remedy(config.remedy) if config.remedy else None
+    options = Options(redeploy=config.redeploy, confirm=tuple(config.confirm), remedy=remedy)
 
     def log(event: Event) -> None:
-        if event.component == component.key and event.text:
+        # How it ended is in the materialization and its checks.
+        if event.component == component.key and event.text and event.step is not Step.DONE:
             context.log.info(f"{event.step}: {event.text}")
 
+    attempt = attempt_of(context.run)
     try:
-        with listening(log), _interruptible():
+        with listening(log), _interruptible(), attempt.under_way(context.log.info):
             async with shared_session(settings()) as session:
                 if not deploy:
                     results = await verify(component, session)
                     return [_check_result(component, r) for r in results if r.name in wanted]
                 materialize = materialize_release if component.release else materialize_content
                 outcome = await materialize(component, session, options)
+                attempt.came_to(outcome)
     except CarbonError as error:
         raise _failure(error) from error
     checks = [_check_result(component, result) for result in outcome.checks if result.name in wanted]

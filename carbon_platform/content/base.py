@@ -1,5 +1,6 @@
 """What a piece of content is: desired state inside a running component."""
 
+import abc
 import dataclasses
 from typing import ClassVar
 
@@ -20,7 +21,7 @@ class ContentChange:
     """True if applying it would lose data; such a change is refused without a person's word."""
 
 
-class Content(BaseModel):
+class Content(BaseModel, abc.ABC):
     """Content of a defs.yaml: its fields are what a person declares.
 
     A subclass lives in `content/<module>.py`, is named in that module's `CONTENT` as
@@ -33,10 +34,10 @@ class Content(BaseModel):
 
     type: str
 
+    @abc.abstractmethod
     async def plan(self, reach: Reach) -> list[ContentChange]:
         """What differs between declared and live; reads only. Empty when nothing is to do."""
-        raise NotImplementedError(f"{self.type} does not say how it is planned")
 
+    @abc.abstractmethod
     async def apply(self, reach: Reach) -> None:
         """Make live what is declared; idempotent; never deletes what it does not know."""
-        raise NotImplementedError(f"{self.type} does not say how it is applied")

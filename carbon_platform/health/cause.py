@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Iterable
 
 from carbon_platform.cluster.resources import ObjectName
 
@@ -22,6 +23,10 @@ class Kind(enum.StrEnum):
     DEADLINE = "deadline passed"
 
 
+CONSEQUENCES = frozenset({Kind.ROLLOUT, Kind.NO_ENDPOINTS})
+"""Of any other cause."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Cause:
     """Why an object can't become ready by itself."""
@@ -36,3 +41,8 @@ class Cause:
 
     def __str__(self) -> str:
         return f"{self.object}: {self.why}"
+
+
+def root(causes: Iterable[Cause]) -> Cause | None:
+    """The cause to tell, which no other explains; None of none."""
+    return min(causes, key=lambda cause: cause.kind in CONSEQUENCES, default=None)

@@ -16,10 +16,19 @@ from carbon_platform.health.status import WORKLOADS, condition, status
 
 _CRASHES = 2
 """Restarts of a container after which its crash is no accident of starting in the wrong order."""
+_DIED_WITH_THE_NODE = frozenset({"Unknown", "ContainerStatusUnknown"})
+"""What the kubelet says of containers that were gone when it, or their runtime, came back."""
+_NO_LOOP_SECONDS = 60
+"""A container that ran for so long before it crashed is not in a loop yet."""
+_FIRST_PAUSE = re.compile(r"\bback-off 10s\b")
+"""What the kubelet says of a container that crashed again, and had not for a while before: it may well come up now."""
 _PULLS = 4
 """Failure events of an image pull (two for each try) after which the reason is no passing one."""
 _UNSCHEDULABLE_SECONDS = 8
 """The scheduler tries again at once when a node or volume appears; this long is no race any more."""
+_UNBOUND = "unbound immediate"
+_UNBOUND_SECONDS = 60
+"""Binding is tried again every 15 s, and a cloud makes a disk within a minute: nothing is wrong before that."""
 _EVENT_SECONDS = 12
 """Mounts and sandboxes are tried again every few seconds; after this long the reason stands."""
 _PULL_HOPELESS = re.compile(
@@ -27,6 +36,8 @@ _PULL_HOPELESS = re.compile(
     r"|forbidden|invalid reference|connection refused|not present with pull policy",
     re.IGNORECASE,
 )
+_VOLUME_SOON_SEEN = re.compile(r'persistentvolume "[^"]+" not found')
+"""The scheduler met the claim of a volume before the volume, and tries again. A claim whose volume is gone is Lost."""
 _STORAGE = re.compile(r"unbound|persistentvolumeclaim|storageclass|volume", re.IGNORECASE)
 
 
@@ -50,13 +61,18 @@ def diagnose(obj: Object, pods: Iterable[Object], events: Iterable[Object], now:
     return None
 
 
+_PASSES = re.compile(r'serviceaccount "default" not found|pvc \S+ is being deleted')
+"""Every namespace gets this account a moment after it is made, and a claim goes with its last pod: what was refused
+before is tried again."""
+
+
 def _create_refused(obj: Object, events: Iterable[Object]) -> str:
     if obj["kind"] not in WORKLOADS or not current_generation(obj):
         return ""
     refused = condition(obj, "ReplicaFailure")
-    if refused.get("status") == "True":
+    if refused.get("status") == "True" and not _PASSES.search(str(refused.get("message"))):
         return str(refused.get("message"))
-    told = list(events)
+    told = [event for event in events if not _PASSES.search(_message(event))]
     made = max((_last(e) for e in told if e.get("reason") == "SuccessfulCreate"), default="")
     return next((_message(e) for e in told if e.get("reason") == "FailedCreate" and _last(e) > made), "")
 
@@ -90,9 +106,12 @@ def _unscheduled(pod: Object, name: ObjectName, now: datetime.datetime) -> Cause
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
-    if _age(scheduled.get("lastTransitionTime"), now) < _UNSCHEDULABLE_SECONDS:
-        return None
     message = str(scheduled.get("message", ""))
+    grace = _UNBOUND_SECONDS if _UNBOUND in message else _UNSCHEDULABLE_SECONDS
+    if _age(scheduled.get("lastTransitionTime"), now) < grace:
+        return None
+    if _VOLUME_SOON_SEEN.search(message):
+        return None
     if _STORAGE.search(message) and "Insufficient" not in message:
         fix = "see the claim's storage class, its provisioner and the size it asks for"
         return Cause(Kind.VOLUME, name, f"its volume can't be had: {message}", fix, (message,))
@@ -111,22 +130,36 @@ def _container_cause(name: ObjectName, container: Mapping[str, Any], events: lis
         if story or hopeless:
             fix = "correct the image's name and tag, or make it available on the node or in a registry it reaches"
             why = f"image {container['image']} of {who} can't be pulled"
-            return Cause(Kind.IMAGE, name, why, fix, tuple(dict.fromkeys(t for t in (story, *told) if t))[:3])
+            return Cause(Kind.IMAGE, name, why, fix, (story or max(told, key=len, default=message),))
     if reason in {"CreateContainerConfigError", "CreateContainerError"}:
         fix = "create what is missing (a Secret or ConfigMap), or correct its name in the values"
         return Cause(Kind.CONFIGURATION, name, f"{who} can't be created: {message}", fix, (message,))
-    return _crash(name, container, reason)
+    return _crash(name, container, reason, message)
 
 
 def _times(events: Iterable[Object], reason: str) -> int:
     return sum(int(e.get("count") or 1) for e in events if e.get("reason") == reason)
 
 
-def _crash(name: ObjectName, container: Mapping[str, Any], waiting: str) -> Cause | None:
-    ended = (container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated")) or {}
+def _lasted(run: Mapping[str, Any]) -> float:
+    """Seconds between the start and the end of a container; 0 when they are not told."""
+    if not run.get("startedAt") or not run.get("finishedAt"):
+        return 0.0
+    began, ended = (datetime.datetime.fromisoformat(run[key]) for key in ("startedAt", "finishedAt"))
+    return (ended - began).total_seconds()
+
+
+def _crash(name: ObjectName, container: Mapping[str, Any], waiting: str, message: str) -> Cause | None:
+    ended = (container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")) or {}
     if container.get("restartCount", 0) < _CRASHES or not ended or container.get("ready"):
         return None
     if waiting != "CrashLoopBackOff" and "terminated" not in container.get("state", {}):
+        return None
+    # Restarts are counted for the life of the pod, but the pause starts anew after ten minutes without a crash.
+    before = container.get("lastState", {}).get("terminated") or {}
+    if ended.get("reason") in _DIED_WITH_THE_NODE:
+        return None
+    if _FIRST_PAUSE.search(message) or (not waiting and _lasted(before) > _NO_LOOP_SECONDS):
         return None
     times, who = container["restartCount"], f"container {container['name']}"
     if ended.get("reason") == "OOMKilled":
@@ -166,22 +199,28 @@ def _age(timestamp: object, now: datetime.datetime) -> float:
 
 
 def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
-    """The pods of a workload: those its selector matches."""
-    selector = obj.get("spec", {}).get("selector") or {}
-    wanted = selector.get("matchLabels") if obj["kind"] in WORKLOADS else None
-    if not wanted:
-        return []
-    namespace = obj["metadata"].get("namespace")
-    return [
-        pod
-        for pod in pods
-        if pod["metadata"].get("namespace") == namespace
-        and wanted.items() <= (pod["metadata"].get("labels") or {}).items()
-    ]
+    """The pods of a workload: those its selector matches; of all else: those that name it as their owner.
+
+    A Job that was only rendered is of the latter: it gets its selector in the cluster.
+    """
+    beside = [pod for pod in pods if pod["metadata"].get("namespace") == obj["metadata"].get("namespace")]
+    if obj["kind"] not in WORKLOADS or (obj["kind"] == "Job" and "selector" not in obj["spec"]):
+        return [pod for pod in beside if any(_is(owner, obj) for owner in pod["metadata"].get("ownerReferences") or ())]
+    wanted = (obj.get("spec", {}).get("selector") or {}).get("matchLabels")
+    return [pod for pod in beside if wanted and wanted.items() <= (pod["metadata"].get("labels") or {}).items()]
+
+
+def _is(owner: Mapping[str, Any], obj: Object) -> bool:
+    """By group, kind and name: what a chart renders has no uid, and its owner may be told in another version."""
+    group = obj["apiVersion"].rpartition("/")[0]
+    named = (owner["apiVersion"].rpartition("/")[0], owner["kind"], owner["name"])
+    return named == (group, obj["kind"], obj["metadata"]["name"])
 
 
 def current_pods(obj: Object, pods: Iterable[Object], replica_sets: Iterable[Object]) -> list[Object]:
     """Of a workload's pods, those made from its present template: an old pod's trouble says nothing of the new."""
+    if obj["kind"] not in WORKLOADS and "observedGeneration" not in obj.get("status", {}):
+        return list(pods)  # not every controller says what it has seen
     if not current_generation(obj):
         return []
     if obj["kind"] == "Deployment":
@@ -222,6 +261,41 @@ def stuck_pods(obj: Object, pods: Iterable[Object], events: Iterable[Object], no
     ]
 
 
+REPLACED_BY = "carbon/replaces-pods-by"
+"""Annotation of a custom resource whose operator leaves running pods alone: the annotation of its pod templates that
+changes with them."""
+
+
+def outdated_pods(obj: Object, pods: Iterable[Object], *, every: bool = False) -> list[Object]:
+    """Pods of a custom resource that were made of an earlier template and that its operator will not replace.
+
+    `every`: all of its pods, as for a restart. Nothing where the chart does not say how they are told apart.
+    """
+    mark = (obj["metadata"].get("annotations") or {}).get(REPLACED_BY)
+    if not mark:
+        return []
+    present = _annotated(obj.get("spec"), mark)
+    return [
+        pod
+        for pod in owned_pods(obj, pods)
+        if not pod["metadata"].get("deletionTimestamp")
+        and (every or (pod["metadata"].get("annotations") or {}).get(mark) not in present)
+    ]
+
+
+def _annotated(value: Any, mark: str) -> set[str]:
+    """The values that an annotation has in all the templates within."""
+    if isinstance(value, list):
+        return set().union(*(_annotated(item, mark) for item in value))
+    if not isinstance(value, Mapping):
+        return set()
+    annotations = value.get("annotations")
+    own = {str(annotations[mark])} if isinstance(annotations, Mapping) and mark in annotations else set()
+    return own.union(*(_annotated(item, mark) for item in value.values()))
+
+
 def current_generation(obj: Object) -> bool:
-    """True when the controller has seen the newest spec."""
-    return bool(obj.get("status", {}).get("observedGeneration", 0) >= obj["metadata"].get("generation", 0))
+    """True when the controller has seen the newest spec. A Job tells of none: its pods are of one template."""
+    return obj["kind"] == "Job" or bool(
+        obj.get("status", {}).get("observedGeneration", 0) >= obj["metadata"].get("generation", 0)
+    )

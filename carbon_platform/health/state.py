@@ -49,9 +49,12 @@ def state(
     if failed and (record.blocked or not sight.installed):
         return (State.BLOCKED if record.blocked else State.FAILED), record.failure
     if not sight.installed:
-        return State.ABSENT, "not installed"
+        below = next((key for key, need in needs.items() if need.blocked and need.failed_at > need.verified_at), "")
+        return (State.BLOCKED, f"it needs {below}, which is blocked") if below else (State.ABSENT, "not installed")
     if not sight.wanted_pods:
         return State.OFF, "scaled to nothing on purpose"
+    if record.quarantined:
+        return State.QUARANTINED, record.quarantined
     if failed:
         return State.FAILED, record.failure
     return _installed(sight, record, digest, checks_digest, needs)
@@ -68,6 +71,8 @@ def _installed(
         return (State.DEGRADED if was_verified else State.READY), f"{broken[0].name}: {broken[0].detail}"
     if not was_verified:
         return State.READY, "its checks have not run yet"
+    if record.rolled_back == digest:
+        return State.STALE, f"rolled back to revision {record.revision}, as its definition of now did not work"
     if not current(record, digest, checks_digest):
         return State.STALE, "verified before its definition or its release changed"
     changed = stale_because(record, needs)

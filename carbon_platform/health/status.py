@@ -1,10 +1,12 @@
 """Is an object as its spec wants it? The rules of kstatus (sigs.k8s.io/cli-utils), over plain objects. Pure."""
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import is_custom
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Status:
 
 
 _READY = Status(True, "ready")
+READY_CONDITIONS = "carbon/ready-conditions"
+"""Annotation of a custom resource without a condition Ready: the conditions that say it, with spaces between."""
 
 
 def condition(obj: Object, kind: str) -> Mapping[str, Any]:
@@ -33,10 +37,24 @@ def status(obj: Object) -> Status:
     metadata, observed = obj["metadata"], obj.get("status", {}).get("observedGeneration")
     if metadata.get("deletionTimestamp"):
         return Status(False, "is being deleted")
+    declared = (metadata.get("annotations") or {}).get(READY_CONDITIONS)
+    if declared:
+        return _declared(obj, declared.split())
     if observed is not None and observed < metadata.get("generation", 0):
         return Status(False, "its controller has not seen the change yet")
     rule = _RULES.get(obj["kind"])
     return rule(obj) if rule else _generic(obj)
+
+
+def _declared(obj: Object, kinds: Iterable[str]) -> Status:
+    """Conditions that a chart names decide alone: where these are needed, observedGeneration is seldom kept either."""
+    for kind in kinds:
+        found = condition(obj, kind)
+        if found.get("observedGeneration", math.inf) < obj["metadata"].get("generation", 0):
+            return Status(False, f"{kind}: its controller has not seen the change yet")
+        if found.get("status") != "True":
+            return Status(False, f"{kind}: {found.get('message') or found.get('reason') or 'not told yet'}")
+    return _READY
 
 
 def _deployment(obj: Object) -> Status:
@@ -150,3 +168,8 @@ _RULES = {
 
 WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
 """Kinds that make pods."""
+
+
+def may_own_pods(obj: Object) -> bool:
+    """True for a workload, and for a custom resource: its controller may make pods of it."""
+    return obj["kind"] in WORKLOADS or is_custom(obj["apiVersion"], obj["kind"])

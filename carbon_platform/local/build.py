@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -68,6 +69,24 @@ def build(source: Source, target: Path, cache: Path, report: Report, position: s
     if process.returncode:
         raise _failure(source, output.strip().splitlines())
     report(f"built {label} in {time.monotonic() - began:.0f} s")
+
+
+def module_folder(source: Source, cache: Path, report: Report) -> Path:
+    """Where the sources of a program's module are, as its sums pin them; fetched where they are not there.
+
+    Raises CarbonError with Go's words. Only for programs whose package is the root of a module.
+    """
+    module = MODULES / source.module
+    command = [go(module, cache, report), "mod", "download", "-json", source.package]
+    environment = {**os.environ, "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    done = subprocess.run(command, cwd=module, env=environment, capture_output=True, text=True, check=False)
+    try:
+        return Path(json.loads(done.stdout)["Dir"])
+    except (ValueError, KeyError):
+        said = (done.stdout + done.stderr).strip().splitlines()[-3:]
+        raise CarbonError(
+            f"the sources of {source.name} {source.version} can't be had", "go mod download failed", "", said
+        ) from None
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -20,6 +20,8 @@ class Source:
     """URL of the official build: the plain program, or a .tar.gz with it inside; `{arch}` stands for the machine's."""
     checksum: str = ""
     """URL of its published SHA-256: lines of sum and file, or the bare sum."""
+    files: str = ""
+    """Folder of its module whose files an image of the program needs beside it."""
     needed_by: str = "cluster"
 
 
@@ -97,6 +99,14 @@ SOURCES: dict[str, Source] = {
         Source("metrics-server", "v0.9.0", "helm", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
         Source("pause", "1", "pause", "."),
         Source("versitygw", "v1.8.0", "versitygw", "github.com/versity/versitygw/cmd/versitygw", needed_by="images"),
+        Source(
+            "kuberay-operator",
+            "v1.4.2",
+            "kuberay",
+            "github.com/ray-project/kuberay/ray-operator",
+            files="config/crd/bases",
+            needed_by="images",
+        ),
         Source("kwok", "v0.8.0", "helm", "sigs.k8s.io/kwok/cmd/kwok", needed_by="simulation"),
         Source(
             "helmfile",

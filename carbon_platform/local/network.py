@@ -18,7 +18,8 @@ _BRIDGED_TRAFFIC = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
 def provide(layout: Layout) -> None:
-    """Make the bridge with its address, and let the pods' traffic through whatever else filters on this machine.
+    """Make the bridge with its address, let the pods' traffic through whatever else filters on this machine, and keep
+    what is for Services from leaving it.
 
     Safe to run again. Raises Blocked with the words of the program that refused.
     """
@@ -28,7 +29,7 @@ def provide(layout: Layout) -> None:
     _run("ip", "address", "replace", f"{at.POD_GATEWAY}/{length}", "dev", at.BRIDGE)
     _run("ip", "link", "set", at.BRIDGE, "up")
     sees_bridged_traffic()
-    for rule in accepting(layout.api_port):
+    for rule in [*accepting(layout.api_port), *refusing()]:
         if _quietly("iptables", "--wait", "--check", *rule):
             continue
         _run("iptables", "--wait", "--insert", *rule)
@@ -43,6 +44,15 @@ def accepting(api_port: int) -> list[list[str]]:
         ["FORWARD", "-o", at.BRIDGE, *comment],
         ["INPUT", "-i", at.BRIDGE, "-p", "tcp", "-m", "multiport", "--dports", own, *comment],
     ]
+
+
+def refusing() -> list[list[str]]:
+    """Rules for Service addresses that lead to no pod, also in the moment before kube-proxy's own: nobody is there.
+
+    Outside this machine somebody may answer. A client that met them keeps that connection, and never finds the Service.
+    """
+    comment = ["-m", "comment", "--comment", COMMENT, "-j", "REJECT"]
+    return [[chain, "-d", at.SERVICE_CIDR, *comment] for chain in ("FORWARD", "OUTPUT")]
 
 
 def sees_bridged_traffic() -> bool:

@@ -19,13 +19,13 @@ def refuse_taken(ports: Sequence[tuple[str, int, str]]) -> None:
     deadline = time.monotonic() + _RELEASE_SECONDS
     for address, port, program in ports:
         while not _free(address, port):
-            holder = _holder(port)
-            if holder is None and time.monotonic() < deadline:
+            listener = holder(port)
+            if listener is None and time.monotonic() < deadline:
                 time.sleep(0.1)
                 continue
             raise Conflict(
                 f"port {port} is in use, and {program} needs it",
-                f"{holder or 'a process that this user can not see'} has it",
+                f"{listener or 'a process that this user can not see'} has it",
                 "end that process"
                 + (", or choose another port with CARBON_API_PORT" if program == "kube-apiserver" else ""),
             )
@@ -53,8 +53,8 @@ def _free(address: str, port: int) -> bool:
         return True
 
 
-def _holder(port: int) -> str | None:
-    """The process that listens on a port: its name and id."""
+def holder(port: int) -> str | None:
+    """The process that listens on a port: its name and id. None when no process does that this user can see."""
     sockets = set()
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):

@@ -4,8 +4,10 @@ import contextlib
 import hashlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -132,6 +134,42 @@ def adjust(layout: Layout, wanted: str) -> list[str]:
             with contextlib.suppress(Fault):  # it may have been started again meanwhile
                 supervisor.startProcess(name, False)
     return [*new, *down]
+
+
+@contextlib.contextmanager
+def away(layout: Layout, name: str) -> Iterator[None]:
+    """One program is down meanwhile, as if its machine were; for tests of what happens then."""
+    kill(layout, name)
+    try:
+        yield
+    finally:
+        with _remote(layout) as supervisor:
+            supervisor.startProcess(name)
+
+
+def kill(layout: Layout, name: str) -> None:
+    """End a program at once: by itself it might wait for its clients to leave. It stays down."""
+    with _remote(layout) as supervisor:
+        pid = supervisor.getProcessInfo(name)["pid"]
+        with contextlib.suppress(Fault):  # it may have ended by itself
+            supervisor.stopProcess(name, False)
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + _END_SECONDS
+        while supervisor.getProcessInfo(name)["statename"] not in _DOWN:
+            if time.monotonic() > deadline:
+                raise CarbonError(f"{name} does not end", "it was killed", f"see {layout.logs}/supervisor.log")
+            time.sleep(0.05)
+
+
+def restart(layout: Layout, names: Sequence[str]) -> None:
+    """End these programs and start them anew."""
+    for name in names:
+        kill(layout, name)
+    with _remote(layout) as supervisor:
+        for name in names:
+            supervisor.startProcess(name, False)
 
 
 def start(layout: Layout, wanted: str) -> None:

@@ -1,10 +1,11 @@
 """Removing what a stopped cluster leaves on the machine: pods, mounts, cgroups, files."""
 
 import contextlib
+import dataclasses
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from carbon_platform.errors import CarbonError
@@ -14,6 +15,8 @@ from carbon_platform.local.layout import Layout
 
 _POD_SECONDS = 12.0
 _SHIM_SECONDS = 2.0
+_MOUNTING = ("kubelet", "containerd", "containerd-state")
+"""Folders of the programs that mount."""
 _SHIM_SOCKETS = Path("/run/containerd/s")
 _CNI_RESULTS = Path("/var/lib/cni/results")
 _LOG_LINKS = Path("/var/log/containers")
@@ -33,11 +36,13 @@ def is_shim(command: Sequence[str], layout: Layout) -> bool:
 
 
 def clean(layout: Layout) -> None:
-    """Take away mounts, cgroups and files outside of the cluster's folder. Safe to run again.
+    """Take away the cluster's mounts, cgroups and files outside of its folder. Safe to run again.
+
+    What a person mounted below the folder stays: a disk for the volumes, say.
 
     Raises CarbonError naming a mount that stays.
     """
-    unmount(layout.folder)
+    unmount_own(layout)
     cgroups.remove(layout.cgroup)
     _files_elsewhere(layout)
     # Addresses and sandboxes of pods that are gone.
@@ -45,19 +50,72 @@ def clean(layout: Layout) -> None:
     shutil.rmtree(layout.containerd_state, ignore_errors=True)
 
 
+def unmount_own(layout: Layout) -> None:
+    """Unmount what the cluster's programs mounted. Raises CarbonError naming a mount that stays."""
+    _unmount(lambda table: own_mounts(layout.folder.resolve(), table))
+
+
 def unmount(folder: Path) -> None:
-    """Unmount everything below a folder. Raises CarbonError naming a mount that stays."""
-    for point in mounts_below(folder, _mount_table()):
-        subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
-    left = mounts_below(folder, _mount_table())
-    if left:
-        raise CarbonError(f"{left[0]} can't be unmounted", "the kernel refused it", f"unmount it: umount {left[0]}")
+    """Unmount everything below a folder, whoever mounted it. Raises CarbonError naming a mount that stays."""
+    _unmount(lambda table: mounts_below(folder.resolve(), table))
+
+
+def _unmount(points: Callable[[str], list[str]]) -> None:
+    left = points(_mount_table())
+    while left:
+        for point in left:
+            subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+        # A mount that another one covered can be reached only now.
+        before, left = left, points(_mount_table())
+        if left == before:
+            raise CarbonError(f"{left[0]} can't be unmounted", "the kernel refused it", f"unmount it: umount {left[0]}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mount:
+    """A line of a mountinfo file (proc(5))."""
+
+    parent: str
+    device: str
+    root: str
+    """What of the file system is seen at `point`."""
+    point: str
+
+
+def _mounts(table: str) -> dict[str, _Mount]:
+    lines = [line.split() for line in table.splitlines() if line]
+    return {line[0]: _Mount(line[1], line[2], _unescaped(line[3]), _unescaped(line[4])) for line in lines}
 
 
 def mounts_below(folder: Path, table: str) -> list[str]:
-    """Mount points below a folder, innermost first, from the text of a mountinfo file (proc(5))."""
-    points = [_unescaped(line.split()[4]) for line in table.splitlines() if line]
+    """Mount points below a folder, innermost first, from the text of a mountinfo file."""
+    points = [mount.point for mount in _mounts(table).values()]
     return sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True)
+
+
+def own_mounts(folder: Path, table: str) -> list[str]:
+    """Mount points that the programs of the cluster in a folder made, innermost first.
+
+    They are below the folders of the kubelet (volumes of pods) and of containerd (root file systems, namespaces), and
+    the kubelet's folder itself. What is mounted elsewhere is somebody else's, and so is a disk for one of these
+    folders.
+    """
+    inside = [point for name in _MOUNTING for point in mounts_below(folder / name, table)]
+    mounts = _mounts(table)
+    kubelet = str(folder / "kubelet")
+    shared = [mount.point for mount in mounts.values() if mount.point == kubelet and _shows_itself(mount, mounts)]
+    return sorted((*inside, *shared), reverse=True)
+
+
+def _shows_itself(mount: _Mount, mounts: Mapping[str, _Mount]) -> bool:
+    """True for a folder mounted onto itself: so the kubelet makes its own pass on mounts, where it does not yet.
+
+    Source: DoMakeRShared in Kubernetes' pkg/volume/util/hostutil.
+    """
+    parent = mounts.get(mount.parent)
+    if parent is None or parent.device != mount.device:
+        return False
+    return Path(mount.root) == Path(parent.root, Path(mount.point).relative_to(parent.point))
 
 
 def _unescaped(point: str) -> str:

@@ -10,8 +10,9 @@ from carbon_platform.materialization.outcome import Options, Steps
 from carbon_platform.materialization.session import Session
 from carbon_platform.release.helm import HelmFailed
 from carbon_platform.release.lease import Held
-from carbon_platform.release.plan import Action, Plan
+from carbon_platform.release.plan import MADE_ANEW, Action, Plan
 from carbon_platform.release.recover import recover
+from carbon_platform.release.removal import take_out
 from carbon_platform.release.render import Desired
 from carbon_platform.release.wait import wait_ready
 from carbon_platform.spec.platform import Component, Release
@@ -37,8 +38,11 @@ async def apply(
         await wait_ready(names, session.api, session.mirrors, _CRD_SECONDS, steps.tell)
     await _remove_refused(plan, session.api, steps)
     revision = await _upgrade(release, session, held, steps)
+    for change in plan.changes:
+        if change.removed:
+            await take_out(change.object, change.removed, session.api)
     if options.redeploy:
-        await _restart(desired, session.api)
+        await restart(desired, session.api)
     return revision
 
 
@@ -69,16 +73,17 @@ async def _remove_refused(plan: Plan, api: Api, steps: Steps) -> None:
     so its pods and volumes stay and the new one adopts them.
     """
     for change in plan.changes:
-        if change.action is Action.REFUSED and change.object.kind in {"StatefulSet", "Deployment", "DaemonSet", "Job"}:
+        if change.action is Action.REFUSED and change.object.kind in MADE_ANEW:
             steps.tell(f"creates {change.object} anew: {change.reason}")
             await api.delete(change.object, "Orphan" if change.object.kind == "StatefulSet" else "Background")
 
 
-async def _restart(desired: Desired, api: Api) -> None:
-    """A rolling restart of every workload, the way `kubectl rollout restart` does it."""
+async def restart(desired: Desired, api: Api) -> list[ObjectName]:
+    """A rolling restart of every workload, the way `kubectl rollout restart` does it; which were restarted."""
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     annotations = {"kubectl.kubernetes.io/restartedAt": at}
     patch = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
-    for obj in desired.objects:
-        if obj["kind"] in _RESTARTABLE:
-            await api.patch(ObjectName.of(obj), patch, manager="carbon-restart")
+    names = [ObjectName.of(obj) for obj in desired.objects if obj["kind"] in _RESTARTABLE]
+    for name in names:
+        await api.patch(name, patch, manager="carbon-restart")
+    return names

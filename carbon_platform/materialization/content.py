@@ -1,14 +1,14 @@
 """Materializing content: the same way as a release, with the component's own API in place of Helm."""
 
-import dataclasses
-
-from carbon_platform.checks.run import now, run_checks
+from carbon_platform.checks.run import now
 from carbon_platform.content.base import Content, ContentChange
 from carbon_platform.errors import Blocked, CarbonError, DataAtRisk
+from carbon_platform.materialization.checked import checked
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
 from carbon_platform.materialization.preflight import needs_problems
+from carbon_platform.materialization.prepared import guard_prepared
 from carbon_platform.materialization.progress import Step
-from carbon_platform.materialization.record import record_failure, record_outcome
+from carbon_platform.materialization.record import record_change, record_failure, record_outcome
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
 from carbon_platform.release.lease import held
@@ -25,7 +25,7 @@ async def materialize_content(component: Component, session: Session, options: O
     try:
         return await _materialize(component, session, options, steps)
     except CarbonError as error:
-        record_failure(error, component, session)
+        record_failure(error, component, session, healing=options.remedy is not None)
         steps.failed(error)
         raise
 
@@ -46,6 +46,7 @@ async def _materialize(component: Component, session: Session, options: Options,
         unprepared = await missing(component, session.api)
         changes = [] if unprepared else await content.plan(reach)
     if changes or unprepared or options.redeploy:
+        guard_prepared(component, unprepared, session, options)
         with steps.timed(Step.CLAIM):
             await prepare(component, session.api)
             claim = held(
@@ -55,9 +56,7 @@ async def _materialize(component: Component, session: Session, options: Options,
             changes = await _apply(component, content, session, options, steps)
     with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):
         own = in_sync(await content.plan(reach))
-        results = await run_checks(
-            component.checks, reach, session.settings.check_seconds, session.settings.settle_seconds
-        )
+        results = await checked(component, session, session.settings.settle_seconds)
     outcome = Outcome(
         component=component.key,
         revision=None,
@@ -69,7 +68,7 @@ async def _materialize(component: Component, session: Session, options: Options,
         images={},
         endpoints={e.name: f"{e.service}.{e.namespace or component.namespace}:{e.port}" for e in component.endpoints},
     )
-    record_outcome(outcome, component, session)
+    record_outcome(outcome, component, session, {})
     steps.done(f"{sum(c.passed for c in outcome.checks)}/{len(outcome.checks)} checks passed")
     return outcome
 
@@ -83,8 +82,7 @@ async def _apply(
     _guard(component, changes, options)
     if changes:
         with steps.timed(Step.APPLY, "; ".join(f"{c.object}: {c.change}" for c in changes)):
-            record = session.records.get(component.key)
-            session.records.put(dataclasses.replace(record, changed_at=now(), digest=component.digest))
+            record_change(component, session)
             await content.apply(reach)
     return changes
 

@@ -2,15 +2,20 @@
 
 import asyncio
 import dataclasses
+import datetime
 from collections.abc import Iterable, Mapping
 
+from carbon_platform.cluster.client import Api
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import CarbonError
+from carbon_platform.health.cause import Kind
+from carbon_platform.health.diagnosis import owned_pods, pod_cause
+from carbon_platform.health.status import may_own_pods
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record, current, stale_because
 from carbon_platform.release.plan import Plan, plan
 from carbon_platform.release.prepare import missing
-from carbon_platform.release.render import render
+from carbon_platform.release.render import Desired, render
 from carbon_platform.spec.platform import Component, Platform
 
 
@@ -26,6 +31,8 @@ class Look:
     reason: str
     """Why something is to do, for a person; empty when nothing is."""
     error: CarbonError | None = None
+    blocked: str = ""
+    """What it is waiting for that a run can't give: an image that can't be had, a need that is blocked."""
 
 
 async def look(platform: Platform, keys: Iterable[str], session: Session) -> dict[str, Look]:
@@ -33,7 +40,17 @@ async def look(platform: Platform, keys: Iterable[str], session: Session) -> dic
     records = session.records.all()
     chosen = [key for key in platform.order if key in set(keys)]
     looks = await asyncio.gather(*(_look(platform.components[key], records, session) for key in chosen))
-    return {one.component.key: one for one in looks}
+    return _blocked_below({one.component.key: one for one in looks}, chosen)
+
+
+def _blocked_below(looks: dict[str, Look], order: Iterable[str]) -> dict[str, Look]:
+    """What is not applied yet and needs something blocked is blocked with it: a run could only say so again."""
+    for key in order:
+        one = looks[key]
+        below = next((need for need in one.component.needs if need in looks and looks[need].blocked), "")
+        if below and one.reason and not one.record.verified_at:
+            looks[key] = dataclasses.replace(one, reason="", blocked=f"it needs {below}, which is blocked")
+    return looks
 
 
 async def _look(component: Component, records: Mapping[str, Record], session: Session) -> Look:
@@ -49,6 +66,10 @@ async def _look_at_release(
 ) -> Look:
     desired = await render(component, session.helm, session.api, session.settings.cache)
     planned, unprepared = await asyncio.gather(plan(component, desired, session.api), missing(component, session.api))
+    if record.blocked and record.digest == component.digest and planned.empty and not unprepared:
+        image = await _missing_image(desired, session.api)
+        if image:
+            return Look(component, record, planned, (), "", blocked=image)
     reason = ""
     if planned.revision is None:
         reason = "not installed"
@@ -60,6 +81,21 @@ async def _look_at_release(
     elif planned.unready:
         reason = f"not ready: {'; '.join(planned.unready)}"
     return Look(component, record, planned, (), reason or _unproven(component, record, records))
+
+
+async def _missing_image(desired: Desired, api: Api) -> str:
+    """Why a pod of the release still can't have its image; empty when that is not what it waits for."""
+    now = datetime.datetime.now(datetime.UTC)
+    owners = [obj for obj in desired.objects if may_own_pods(obj) and "namespace" in obj["metadata"]]
+    for namespace in {obj["metadata"]["namespace"] for obj in owners}:
+        pods, events = await asyncio.gather(api.list("v1", "Pod", namespace), api.list("v1", "Event", namespace))
+        for obj in owners:
+            for pod in owned_pods(obj, pods) if obj["metadata"]["namespace"] == namespace else ():
+                told = [e for e in events if e.get("involvedObject", {}).get("uid") == pod["metadata"]["uid"]]
+                cause = pod_cause(pod, told, now)
+                if cause and cause.kind is Kind.IMAGE:
+                    return "; ".join((cause.why, *cause.evidence[:1]))
+    return ""
 
 
 async def _look_at_content(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from carbon_platform.errors import CarbonError
 from carbon_platform.materialization.progress import Event, Step, tell
+from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import CheckResult
 
 
@@ -18,6 +19,13 @@ class Options:
     """Apply and restart even what is already right."""
     confirm: tuple[str, ...] = ()
     """Words that the guard asked for."""
+    remedy: Remedy | None = None
+    """What healing forces; None when a person materializes."""
+
+    @property
+    def forces(self) -> bool:
+        """True when something is to be done even to what is as desired."""
+        return self.redeploy or self.remedy in {Remedy.RESTART, Remedy.RERUN_JOB}
 
 
 @dataclasses.dataclass(frozen=True)

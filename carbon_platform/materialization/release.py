@@ -2,29 +2,43 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from carbon_platform.checks.run import now, run_checks
+from carbon_platform.checks.run import now
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.errors import CarbonError, NotReady, PermissionDenied
+from carbon_platform.errors import CarbonError, NotReady, Overtaken, PermissionDenied
 from carbon_platform.health.diagnosis import owned_pods
-from carbon_platform.health.status import WORKLOADS
+from carbon_platform.health.status import may_own_pods
 from carbon_platform.materialization.apply import apply
+from carbon_platform.materialization.checked import checked
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
 from carbon_platform.materialization.preflight import all_denied, preflight
+from carbon_platform.materialization.prepared import guard_prepared
 from carbon_platform.materialization.progress import Step
-from carbon_platform.materialization.record import record_failure, record_outcome
+from carbon_platform.materialization.record import (
+    record_change,
+    record_failure,
+    record_outcome,
+    record_revision,
+    record_rollback,
+)
+from carbon_platform.materialization.redact import redactor
+from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes
+from carbon_platform.materialization.replace import outdated, replace_pods
+from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
+from carbon_platform.materialization.treat import roll_back_target, treat
 from carbon_platform.records import CheckResult
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
-from carbon_platform.release.history import Revision, latest
-from carbon_platform.release.lease import held
+from carbon_platform.release.history import Revision
+from carbon_platform.release.lease import Held, held
 from carbon_platform.release.plan import Plan, plan
 from carbon_platform.release.prepare import missing, prepare
 from carbon_platform.release.recover import recover
-from carbon_platform.release.render import Desired, render
+from carbon_platform.release.render import Desired, as_helm_writes, render
+from carbon_platform.release.volumes import lost_volumes, volumes_of
 from carbon_platform.release.wait import wait_ready
 from carbon_platform.spec.platform import Component
 
@@ -44,15 +58,20 @@ async def materialize_release(component: Component, session: Session, options: O
     steps = Steps(component.key)
     try:
         outcome = await _materialize(component, session, options, steps)
+    except Overtaken as error:
+        steps.failed(error)
+        raise
     except CarbonError as error:
         failed = await _redacted(error, component, session) if isinstance(error, NotReady) else error
-        record_failure(failed, component, session)
+        record_failure(failed, component, session, healing=options.remedy is not None)
         steps.failed(failed)
         raise failed from error
     return outcome
 
 
 async def _materialize(component: Component, session: Session, options: Options, steps: Steps) -> Outcome:
+    if options.remedy is Remedy.ROLL_BACK:
+        return await _roll_back(component, session, steps)
     api = session.api
     with steps.timed(Step.PLAN):
         desired = await render(component, session.helm, api, session.settings.cache)
@@ -62,13 +81,43 @@ async def _materialize(component: Component, session: Session, options: Options,
         except PermissionDenied as error:
             raise await all_denied(error, component, desired, api) from error
     applied = _Applied(planned.revision.number if planned.revision else None, ())
-    if options.redeploy or unprepared or not planned.empty:
-        applied = await _deploy(component, desired, planned, unprepared, session, options, steps)
-    ready = await _wait(component, desired, session, steps)
-    with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):
-        results = await run_checks(
-            component.checks, session.reach(component), session.settings.check_seconds, session.settings.settle_seconds
+    # What was begun is proven under the same lease: until then, what is seen of it is its writer's business.
+    async with contextlib.AsyncExitStack() as claim:
+        if options.forces or unprepared or not planned.empty or await outdated(desired, api):
+            applied = await _deploy(component, desired, planned, unprepared, session, options, steps, claim)
+        outcome, volumes = await _prove(component, desired, applied, session, steps, options.confirm)
+        record_outcome(outcome, component, session, volumes)
+    _tell_end(outcome, steps)
+    return outcome
+
+
+def _decided_before(claim: Held, component: Component, remedy: Remedy | None) -> None:
+    """Raise Overtaken when healing had to wait for somebody else, who may have changed what it is about."""
+    if remedy is not None and claim.waited:
+        raise Overtaken(
+            f"{component.key}: somebody else was at work on it, so nothing was changed",
+            "what healing was decided on is over",
+            "what is still wrong is looked at anew",
         )
+
+
+def _tell_end(outcome: Outcome, steps: Steps) -> None:
+    steps.done(f"{sum(check.passed for check in outcome.checks)}/{len(outcome.checks)} checks passed")
+
+
+async def _prove(
+    component: Component,
+    desired: Desired,
+    applied: _Applied,
+    session: Session,
+    steps: Steps,
+    confirm: Sequence[str] = (),
+) -> tuple[Outcome, Mapping[str, str]]:
+    """Wait until it is ready and run its checks: what is to be recorded, and the volumes it has."""
+    ready, pods = await _wait(component, desired, session, steps)
+    ready = await with_volumes(ready, component, session, confirm)
+    with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks" if component.checks else ""):
+        results = await checked(component, session, session.settings.settle_seconds)
     outcome = Outcome(
         component=component.key,
         revision=applied.revision,
@@ -77,12 +126,37 @@ async def _materialize(component: Component, session: Session, options: Options,
         changes=applied.changes,
         checks=(ready, *results),
         seconds=steps.seconds,
-        images=_images(await _pods(component, desired, session)),
+        images=_images(pods),
         endpoints={e.name: f"{e.service}.{e.namespace or component.namespace}:{e.port}" for e in component.endpoints},
     )
-    record_outcome(outcome, component, session)
-    passed = sum(check.passed for check in outcome.checks)
-    steps.done(f"{passed}/{len(outcome.checks)} checks passed")
+    return outcome, await volumes_of(pods, session.api)
+
+
+async def _roll_back(component: Component, session: Session, steps: Steps) -> Outcome:
+    """Back to the revision that was last proven to work. What the definition says now is not applied again by itself.
+
+    Raises Blocked when there is no such revision, or when the component keeps data; DataAtRisk when a volume would go.
+    """
+    release, api = component.release, session.api
+    assert release is not None, "only releases have revisions"
+    async with contextlib.AsyncExitStack() as claim:
+        with steps.timed(Step.CLAIM):
+            lease = held(api, release.namespace, release.name, session.settings.writer_seconds, steps.tell)
+            taken = await claim.enter_async_context(lease)
+            _decided_before(taken, component, Remedy.ROLL_BACK)
+        record = session.records.get(component.key)
+        revision = await roll_back_target(component, record, api)
+        check_volumes(component, Remedy.ROLL_BACK, await lost_volumes(record.volumes, api))
+        await recover(api, release, taken, steps.tell)
+        with steps.timed(Step.APPLY, f"rolls back to revision {revision.number}, the last that was verified"):
+            record_change(component, session)
+            number = await session.helm.rollback(release, revision.number)
+            record_revision(number, component, session)
+        desired = await as_helm_writes([obj for obj, _ in revision.manifest()], release, api)
+        change = f"rolled back to revision {revision.number}, the last that was verified"
+        outcome, _ = await _prove(component, desired, _Applied(number, (change,)), session, steps)
+        record_rollback(outcome, component, session)
+    _tell_end(outcome, steps)
     return outcome
 
 
@@ -94,41 +168,58 @@ async def _deploy(
     session: Session,
     options: Options,
     steps: Steps,
+    stack: contextlib.AsyncExitStack,
 ) -> _Applied:
-    """Everything that writes to the cluster, under the release's lease."""
+    """Everything that writes to the cluster, under the release's lease, which stays with `stack`."""
     release, api = component.release, session.api
     assert release is not None, "only releases are deployed by Helm"
+    guard_prepared(component, unprepared, session, options)
     with steps.timed(Step.PREFLIGHT):
-        await preflight(component, planned, unprepared, api, session.records.all())
-        made = await prepare(component, api)
-    async with contextlib.AsyncExitStack() as stack:
-        with steps.timed(Step.CLAIM):
-            lease = held(api, release.namespace, release.name, session.settings.writer_seconds, steps.tell)
-            claim = await stack.enter_async_context(lease)
-        with steps.timed(Step.RECOVER):
-            recovered = await recover(api, release, claim, steps.tell)
-        if recovered or claim.waited or made or _moved(planned, await latest(api, release)):
-            # The look before was at a release in the middle of something, or without its namespaces.
-            with steps.timed(Step.PLAN):
-                planned = await plan(component, desired, api)
-        if planned.empty and not options.redeploy:
-            return _Applied(planned.revision.number if planned.revision else None, tuple(made))
-        folder = release.chart.folder
-        version = str(chart_metadata(folder)["version"]) if folder else release.chart.ref.version
-        guard(planned, release.stateful, version, options.confirm)
-        with steps.timed(Step.APPLY, _summary(planned, options)):
-            record = session.records.get(component.key)
-            session.records.put(dataclasses.replace(record, changed_at=now(), digest=component.digest))
-            revision = await apply(component, desired, planned, session, claim, options, steps)
+        await preflight(component, planned, unprepared, session)
+        made = await prepare(component, api) if unprepared else []
+    with steps.timed(Step.CLAIM):
+        lease = held(api, release.namespace, release.name, session.settings.writer_seconds, steps.tell)
+        claim = await stack.enter_async_context(lease)
+        _decided_before(claim, component, options.remedy)
+    with steps.timed(Step.RECOVER):
+        revision = await recover(api, release, claim, steps.tell)
+    lost = await lost_volumes(session.records.get(component.key).volumes, api)
+    if options.remedy is not None:
+        check_volumes(component, options.remedy, lost)
+    treated = await treat(options.remedy, component, desired, api, steps)
+    if claim.waited or made or treated or _moved(planned, revision):
+        # The look before was at a release in the middle of something, or without its namespaces.
+        with steps.timed(Step.PLAN):
+            planned = await plan(component, desired, api)
+    if planned.empty and not options.redeploy:
+        number = planned.revision.number if planned.revision else None
+        replaced = await replace_pods(desired, session, steps)
+        if treated or replaced:
+            record_change(component, session)
+            record_revision(number, component, session)
+        return _Applied(number, (*made, *treated, *replaced))
+    folder = release.chart.folder
+    version = str(chart_metadata(folder)["version"]) if folder else release.chart.ref.version
+    guard(planned, release.stateful, version, options.confirm, lost, restarts=options.redeploy)
+    if options.remedy is not None:
+        check_touches(options.remedy, planned)
+    with steps.timed(Step.APPLY, _summary(planned, options)):
+        record_change(component, session)
+        number = await apply(component, desired, planned, session, claim, options, steps)
+        record_revision(number, component, session)
+        replaced = await replace_pods(desired, session, steps, every=options.redeploy)
     told = [f"{c.action} {c.object}" + "".join(f"\n  {field}" for field in c.fields) for c in planned.changes]
     if options.redeploy:
         told.append("redeployed and restarted on request")
-    return _Applied(revision, (*made, *told) or (f"revision {revision}",))
+    return _Applied(number, (*made, *treated, *told, *replaced) or (f"revision {number}",))
 
 
 def _moved(planned: Plan, now: Revision | None) -> bool:
-    """True when somebody else has made a revision since the plan."""
-    return (planned.revision.number if planned.revision else None) != (now.number if now else None)
+    """True when the newest revision is not what it was for the plan."""
+    before = planned.revision
+    return (before is None) != (now is None) or (
+        before is not None and now is not None and (before.number, before.status) != (now.number, now.status)
+    )
 
 
 def _summary(planned: Plan, options: Options) -> str:
@@ -137,28 +228,31 @@ def _summary(planned: Plan, options: Options) -> str:
     return f"{len(planned.changes)} objects" if planned.changes else "finishes the release"
 
 
-async def _wait(component: Component, desired: Desired, session: Session, steps: Steps) -> CheckResult:
+async def _wait(
+    component: Component, desired: Desired, session: Session, steps: Steps
+) -> tuple[CheckResult, list[Object]]:
+    """What is to be told of readiness, and the pods that are ready."""
     names = [ObjectName.of(obj) for obj in desired.objects if _awaited(obj)]
     deadline = component.deadline or session.settings.wait_seconds
     with steps.timed(Step.WAIT):
         await wait_ready(names, session.api, session.mirrors, deadline, steps.tell)
-    pods = await _pods(component, desired, session)
+    pods = await _pods(desired, session)
     evidence: dict[str, str | int | float | bool] = {"objects": len(desired.objects), "pods": len(pods)}
     detail = f"{len(desired.objects)} objects as desired, {len(pods)} pods ready"
-    return CheckResult("ready", True, detail, now(), steps.seconds[Step.WAIT.value], "", evidence)
+    return CheckResult("ready", True, detail, now(), steps.seconds[Step.WAIT.value], "", evidence), pods
 
 
 def _awaited(obj: Object) -> bool:
     return bool(obj["kind"] != "Service" or obj["spec"].get("type") == "LoadBalancer")
 
 
-async def _pods(component: Component, desired: Desired, session: Session) -> list[Object]:
-    """The pods of the release's workloads."""
-    workloads = [obj for obj in desired.objects if obj["kind"] in WORKLOADS]
+async def _pods(desired: Desired, session: Session) -> list[Object]:
+    """The pods of the release's workloads and custom resources."""
+    owners = [obj for obj in desired.objects if may_own_pods(obj)]
     found: dict[str, Object] = {}
-    for namespace in {obj["metadata"]["namespace"] for obj in workloads}:
+    for namespace in {obj["metadata"]["namespace"] for obj in owners if "namespace" in obj["metadata"]}:
         pods = await session.api.list("v1", "Pod", namespace)
-        for obj in workloads:
+        for obj in owners:
             found |= {pod["metadata"]["uid"]: pod for pod in owned_pods(obj, pods)}
     return list(found.values())
 
@@ -172,18 +266,5 @@ def _images(pods: list[Object]) -> dict[str, str]:
 
 
 async def _redacted(error: NotReady, component: Component, session: Session) -> NotReady:
-    """The error without the values of the component's Secrets: a crashing program may have logged one."""
-    reach = session.reach(component)
-    values = []
-    for spec in component.secrets:
-        for key, source in spec.keys.items():
-            if source.literal is None:
-                with contextlib.suppress(CarbonError):
-                    values.append(await reach.secret(spec.name, key, spec.namespace))
-
-    def clean(text: str) -> str:
-        for value in values:
-            text = text.replace(value, "(hidden)")
-        return text
-
+    clean = await redactor(component, session)
     return NotReady(clean(error.summary), clean(error.cause), error.fix, [clean(line) for line in error.evidence])

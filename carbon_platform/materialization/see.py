@@ -1,19 +1,26 @@
 """What is seen of every component in the cluster: state, pods, checks. Reads only, a few calls for all of them."""
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
+from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName, is_custom
 from carbon_platform.errors import Unreachable
+from carbon_platform.health.diagnosis import owned_pods
 from carbon_platform.health.state import Sight, State, state
-from carbon_platform.health.status import WORKLOADS, status
+from carbon_platform.health.status import may_own_pods, status
 from carbon_platform.materialization.session import open_session
 from carbon_platform.records import CheckResult, Record
-from carbon_platform.release.history import Revision, latest
-from carbon_platform.release.lease import live_holder
+from carbon_platform.release.history import Revision, newest_of_each
+from carbon_platform.release.lease import live_holders
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Component, Platform
+
+_Found = TypeVar("_Found")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,21 +45,44 @@ async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tu
         async with open_session(settings) as session:
             records = session.records.all()
             namespaces = {platform.components[key].namespace for key in keys}
-            live = await asyncio.gather(*(session.api.list(*kind) for kind in _KINDS))
+            live, revisions, writers = await asyncio.gather(
+                asyncio.gather(*(session.api.list(*kind) for kind in _KINDS)),
+                _in_each(namespaces, newest_of_each, session.api),
+                _in_each(namespaces, live_holders, session.api),
+            )
             mine = [o for objects in live for o in objects if o["metadata"].get("namespace") in namespaces]
 
-            async def one(key: str) -> Seen:
-                component = platform.components[key]
-                holder = live_holder(session.api, component.namespace, component.release_name)
-                if component.release is None:
-                    return _seen(component, None, await holder, mine, records)
-                revision, writer = await asyncio.gather(latest(session.api, component.release), holder)
-                return _seen(component, revision, writer, mine, records)
+            async def one(component: Component) -> Seen:
+                name = (component.namespace, component.release_name)
+                revision = revisions.get(name) if component.release else None
+                custom = await _custom_resources(revision, component, session.api) if revision else []
+                return _seen(component, revision, writers.get(name), [*mine, *custom], records)
 
-            return list(await asyncio.gather(*(one(key) for key in keys))), ""
+            return list(await asyncio.gather(*(one(platform.components[key]) for key in keys))), ""
     except Unreachable as error:
         unknown, reason = state(None, Record(""), "", "", {})
         return [Seen(platform.components[key], unknown, reason, None, 0, 0, ()) for key in keys], str(error)
+
+
+async def _custom_resources(revision: Revision, component: Component, api: Api) -> list[Object]:
+    """The live objects of the release that are of no usual kind."""
+
+    async def one(name: ObjectName) -> Object | None:
+        with contextlib.suppress(MissingKind):
+            return await api.get(dataclasses.replace(name, namespace=name.namespace or component.namespace))
+        return None
+
+    names = [name for name in revision.objects() if is_custom(name.api_version, name.kind)]
+    return [obj for obj in await asyncio.gather(*map(one, names)) if obj]
+
+
+async def _in_each(
+    namespaces: Iterable[str], read: Callable[[Api, str], Awaitable[Mapping[str, _Found]]], api: Api
+) -> dict[tuple[str, str], _Found]:
+    """What `read` finds of the releases of each namespace, by namespace and name."""
+    names = list(namespaces)
+    found = await asyncio.gather(*(read(api, namespace) for namespace in names))
+    return {(where, name): one for where, there in zip(names, found, strict=True) for name, one in there.items()}
 
 
 def _seen(
@@ -64,16 +94,17 @@ def _seen(
 ) -> Seen:
     record = records.get(component.key, Record(component.key))
     own = [o for o in live if component.release and _of_release(o, component)]
-    workloads = [o for o in own if o["kind"] in WORKLOADS]
-    pods = [o for o in live if o["kind"] == "Pod" and any(_owns(w, o) for w in workloads)]
-    unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o in workloads if not (s := status(o)).ready]
+    owners = [o for o in own if may_own_pods(o)]
+    live_pods = [o for o in live if o["kind"] == "Pod"]
+    pods = list({p["metadata"]["uid"]: p for o in owners for p in owned_pods(o, live_pods)}.values())
+    unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o in owners if not (s := status(o)).ready]
     if revision is not None and revision.pending:
         unready.append(f"revision {revision.number} is {revision.status}")
     sight = Sight(
         installed=revision is not None if component.release else bool(record.changed_at or record.verified_at),
         writer=writer,
         unready=tuple(unready),
-        wanted_pods=not workloads or any(o["spec"].get("replicas", 1) for o in workloads),
+        wanted_pods=not owners or any((o.get("spec") or {}).get("replicas", 1) for o in owners),
     )
     needs = {need: records.get(need, Record(need)) for need in component.needs}
     now, reason = state(sight, record, component.digest, component.checks_digest, needs)
@@ -89,12 +120,6 @@ def _of_release(obj: Object, component: Component) -> bool:
         and annotations.get("meta.helm.sh/release-name") == component.release.name
         and annotations.get("meta.helm.sh/release-namespace") == component.release.namespace
     )
-
-
-def _owns(workload: Object, pod: Object) -> bool:
-    wanted = (workload["spec"].get("selector") or {}).get("matchLabels") or {"": ""}
-    labels = pod["metadata"].get("labels") or {}
-    return bool(pod["metadata"]["namespace"] == workload["metadata"]["namespace"] and wanted.items() <= labels.items())
 
 
 def _running(pod: Object) -> bool:

@@ -24,15 +24,26 @@ class Session:
 
     def __init__(self, settings: Settings, api: Api, cluster_id: str) -> None:
         self.settings = settings
+        self.cluster_id = cluster_id
         self.api = api
         self.mirrors = Mirrors(api)
         self.tunnels = Tunnels(api)
         self.helm = Helm(settings, api.target)
-        self.records = Records(settings.home / "records.db", f"{cluster_id} {settings.profile}")
+        self.records = Records(settings.home / "records.db", self.key)
+
+    @property
+    def key(self) -> str:
+        """Under which everything that Carbon remembers of this cluster is kept."""
+        return platform_key(self.cluster_id, self.settings)
 
     def reach(self, component: Component) -> ComponentReach:
         """What the component's checks and content may use."""
         return ComponentReach(self.api, self.tunnels, component.namespace, component.release_name, component.endpoints)
+
+
+def platform_key(cluster_id: str, settings: Settings) -> str:
+    """One platform: a cluster, and the profile it was deployed with."""
+    return f"{cluster_id} {settings.profile}"
 
 
 @contextlib.asynccontextmanager
@@ -43,6 +54,7 @@ async def open_session(settings: Settings) -> AsyncIterator[Session]:
         try:
             yield session
         finally:
+            await session.mirrors.close()
             await session.tunnels.close()
 
 

@@ -3,49 +3,100 @@
 import asyncio
 import dataclasses
 
-from carbon_platform.checks.run import now, run_checks
+from carbon_platform.checks.run import now
+from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError
+from carbon_platform.health.cause import Cause, root
+from carbon_platform.health.explain import explain
+from carbon_platform.health.status import may_own_pods, status
+from carbon_platform.materialization.checked import checked
 from carbon_platform.materialization.content import in_sync
+from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
-from carbon_platform.records import CheckResult
+from carbon_platform.records import CheckResult, Record
 from carbon_platform.release.plan import plan
-from carbon_platform.release.render import render
+from carbon_platform.release.render import Desired, render
 from carbon_platform.spec.platform import Component
 
 
-async def verify(component: Component, session: Session) -> list[CheckResult]:
+async def verify(component: Component, session: Session, settle: float = 0.0) -> list[CheckResult]:
     """The result of every check of the component, and a record of them. Raises Unreachable when nobody answers.
 
-    A pass counts as a verification only of what is deployed: a record of another definition stays unverified.
+    A check that fails is tried again for `settle` seconds. A pass counts as a verification only of what is
+    deployed: a record of another definition stays unverified. What was seen before a change that came meanwhile is
+    told, and not recorded.
     """
-    deadline = session.settings.check_seconds
+    before = session.records.get(component.key)
     own = _ready(component, session) if component.release else _content(component, session)
-    first, results = await asyncio.gather(own, run_checks(component.checks, session.reach(component), deadline))
+    checking = asyncio.create_task(checked(component, session, settle))
+    try:
+        first, revision = await own
+        results = await checking
+    finally:  # when the first found nobody there, the others must not go on behind a session that ends
+        checking.cancel()
+        await asyncio.gather(checking, return_exceptions=True)
     checks = (first, *results)
-    record = session.records.get(component.key)
-    if all(check.passed for check in checks) and record.digest == component.digest:
-        record = dataclasses.replace(
-            record, verified_at=now(), checks_digest=component.checks_digest, failure="", blocked=False
-        )
-    session.records.put(dataclasses.replace(record, checks=checks))
+
+    def seen(record: Record) -> Record:
+        if _written(record) != _written(before):
+            return record
+        # A definition of which nobody saw a revision was begun, and perhaps never applied.
+        deployed = record.digest == component.digest and (component.release is None or revision is not None)
+        if all(check.passed for check in checks) and deployed and record.revision == revision:
+            record = dataclasses.replace(
+                record,
+                verified_at=now(),
+                verified_revision=record.revision,
+                checks_digest=component.checks_digest,
+                failure="",
+                blocked=False,
+                quarantined="",
+            )
+        return dataclasses.replace(record, checks=checks)
+
+    session.records.update(component.key, seen)
     return list(checks)
 
 
-async def _ready(component: Component, session: Session) -> CheckResult:
+def _written(record: Record) -> tuple[str, str, str]:
+    """Differs after every materialization, whatever the clock did meanwhile."""
+    return record.changed_at, record.verified_at, record.failed_at
+
+
+async def _ready(component: Component, session: Session) -> tuple[CheckResult, int | None]:
+    """The check, and the revision that is deployed."""
     desired = await render(component, session.helm, session.api, session.settings.cache)
     planned = await plan(component, desired, session.api)
     if planned.revision is None:
-        return CheckResult("ready", False, "it is not installed", now(), fix=f"carbon up {component.key}")
+        return CheckResult("ready", False, "it is not installed", now(), fix=f"carbon up {component.key}"), None
     missing = [str(change.object) for change in planned.changes if change.live is None]
-    wrong = [*(f"{name} is missing" for name in missing), *planned.unready]
-    detail = "; ".join(wrong) or f"{len(desired.objects)} objects ready"
-    return CheckResult("ready", not wrong, detail, now(), fix=f"carbon up {component.key}" if wrong else "")
+    number, how = planned.revision.number, planned.revision.status
+    wrong = [] if planned.installed else [f"revision {number} is {how}"]
+    wrong += [f"{name} is missing" for name in missing]
+    wrong += [f"{c.object}: {s.message}" for c in planned.changes if c.live and not (s := status(c.live)).ready]
+    wrong += planned.unready
+    if not wrong:
+        result = CheckResult("ready", True, f"{len(desired.objects)} objects ready", now())
+        return await with_volumes(result, component, session), number
+    cause = await _cause(desired, session)
+    detail = "; ".join([*wrong, *([str(cause)] if cause else ())])
+    fix = cause.fix if cause and not missing else f"carbon up {component.key}"
+    evidence = {"told": "\n".join(cause.evidence)} if cause and cause.evidence else {}
+    result = CheckResult("ready", False, detail, now(), fix=fix, evidence=evidence)
+    return await with_volumes(result, component, session), number
 
 
-async def _content(component: Component, session: Session) -> CheckResult:
+async def _cause(desired: Desired, session: Session) -> Cause | None:
+    """Why what is there is not ready, where the cluster tells."""
+    names = [ObjectName.of(obj) for obj in desired.objects if may_own_pods(obj)]
+    found = await asyncio.gather(*(session.api.find(name) for name in names))
+    return root((await explain([obj for obj in found if obj and not status(obj).ready], session.api)).values())
+
+
+async def _content(component: Component, session: Session) -> tuple[CheckResult, None]:
     assert component.content is not None, "a component is a release or content"
     try:
         async with asyncio.timeout(session.settings.check_seconds):
-            return in_sync(await component.content.plan(session.reach(component)))
+            return in_sync(await component.content.plan(session.reach(component))), None
     except (CarbonError, TimeoutError) as error:
-        return CheckResult("in_sync", False, f"can't be compared: {error}", now())
+        return CheckResult("in_sync", False, f"can't be compared: {error}", now()), None

@@ -1,13 +1,20 @@
 """The difference of two objects, field by field. Pure."""
 
 import dataclasses
+import fnmatch
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
 
 ABSENT = object()
+LEFT_TO_OTHERS = "carbon/left-to-others"
+"""Annotation of an object: fields that its own controller writes too, as patterns of paths with spaces between."""
+ABSENT_TEXT = "(absent)"
 _SERVER_FIELDS = {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"}
+
+Steps = tuple[str, ...]
+"""A path in its parts: keys, and list items as `[name]`, or `[index]` where they have no names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,23 +24,39 @@ class FieldChange:
     path: str
     live: str
     desired: str
+    steps: Steps = dataclasses.field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.live} → {self.desired}"
 
 
 def difference(live: Object, desired: Object) -> tuple[FieldChange, ...]:
-    """Fields in which the two differ; what the server writes by itself is left out, Secret values are hidden."""
+    """Fields in which the two differ; what the server writes by itself is left out, Secret values are hidden.
+
+    So are fields that the desired object leaves to others: a list is applied as a whole, and then it has no way but
+    its annotation to say that one field of its items is not its own.
+    """
     hide = desired.get("kind") == "Secret"
     return tuple(
-        FieldChange(path, _show(a, hide and _is_value(path)), _show(b, hide and _is_value(path)))
-        for path, a, b in _walk("", _comparable(live), _comparable(desired))
+        FieldChange(_path(at), _show(a, hide and _is_value(at)), _show(b, hide and _is_value(at)), at)
+        for at, a, b in _walk((), _comparable(live), _comparable(desired))
+        if not left_to_others(desired, at)
     )
 
 
-def _is_value(path: str) -> bool:
+def left_to_others(desired: Object, at: Steps) -> bool:
+    """True when the object says by its annotation that a field is not its own."""
+    patterns = str((desired.get("metadata", {}).get("annotations") or {}).get(LEFT_TO_OTHERS, "")).split()
+    return any(fnmatch.fnmatchcase(_path(at), pattern) for pattern in patterns)
+
+
+def _is_value(at: Steps) -> bool:
     # kubectl leaves a copy of what it applied in an annotation.
-    return path.startswith(("data", "stringData", "metadata.annotations"))
+    return at[0] in {"data", "stringData"} or at[:2] == ("metadata", "annotations")
+
+
+def _path(steps: Steps) -> str:
+    return "".join(step if step.startswith("[") else f".{step}" for step in steps).removeprefix(".")
 
 
 def _comparable(obj: Object) -> Object:
@@ -42,29 +65,39 @@ def _comparable(obj: Object) -> Object:
     return kept
 
 
-def _walk(path: str, live: Any, desired: Any) -> Iterator[tuple[str, Any, Any]]:
+def _walk(at: Steps, live: Any, desired: Any) -> Iterator[tuple[Steps, Any, Any]]:
     if isinstance(live, Mapping) and isinstance(desired, Mapping):
         for key in sorted({*live, *desired}):
-            inner = f"{path}.{key}" if path else str(key)
-            yield from _walk(inner, live.get(key, ABSENT), desired.get(key, ABSENT))
+            yield from _walk((*at, str(key)), live.get(key, ABSENT), desired.get(key, ABSENT))
+        return
+    here, there = _items(live), _items(desired)
+    if here is not None and there is not None and _in_one_order(list(here), list(there)):
+        for name in dict.fromkeys((*here, *there)):
+            yield from _walk((*at, f"[{name}]"), here.get(name, ABSENT), there.get(name, ABSENT))
     elif isinstance(live, list) and isinstance(desired, list) and len(live) == len(desired):
         for i, (a, b) in enumerate(zip(live, desired, strict=True)):
-            yield from _walk(f"{path}[{_item(a, b, i)}]", a, b)
+            yield from _walk((*at, f"[{i}]"), a, b)
     elif live != desired:
-        yield path, live, desired
+        yield at, live, desired
 
 
-def _item(live: Any, desired: Any, index: int) -> str:
-    """List items are told by their name where both have the same one: that is how people find them."""
-    if isinstance(live, Mapping) and isinstance(desired, Mapping) and live.get("name") == desired.get("name", ABSENT):
-        return str(live["name"])
-    return str(index)
+def _items(value: Any) -> Mapping[str, Any] | None:
+    """The items of a list by their names, which is how people find them; None where not each has a name of its own."""
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        return None
+    by_name = {str(item["name"]): item for item in value if "name" in item}
+    return by_name if len(by_name) == len(value) else None
+
+
+def _in_one_order(here: list[str], there: list[str]) -> bool:
+    both = {*here} & {*there}
+    return [name for name in here if name in both] == [name for name in there if name in both]
 
 
 def _show(value: Any, hidden: bool) -> str:
     if value is ABSENT:
-        return "(absent)"
+        return ABSENT_TEXT
     if hidden:
         return "(hidden)"
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) and "\n" not in value else repr(value)
     return text if len(text) <= 120 else text[:117] + "…"

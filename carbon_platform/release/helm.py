@@ -1,4 +1,4 @@
-"""Helm through pyhelm3: render, upgrade, uninstall; as many processes at once as there are cores."""
+"""Helm through pyhelm3: render, upgrade, uninstall; as many processes at once as the settings allow."""
 
 import asyncio
 import json
@@ -11,21 +11,38 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from carbon_platform.cluster.client import configuration
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.target import Target
-from carbon_platform.errors import Blocked, CarbonError, Unreachable
+from carbon_platform.errors import Blocked, CarbonError, ConfigurationError, Unreachable
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Release
 
 if TYPE_CHECKING:
-    from pyhelm3 import Chart as HelmChart
     from pyhelm3 import Client
 
+_ERROR = re.compile(r"^Error: ", re.MULTILINE)
+"""Where Helm's own error begins; before it are warnings of the libraries it uses."""
+_WEBHOOK = re.compile(
+    r'(?:failed calling webhook|conversion webhook for|admission webhook "[^"]*" denied).*?(?= && |$)', re.MULTILINE
+)
+"""What the API server tells of an attempt to reach somebody else. Several errors come in a line each, or joined."""
 _AWAY = re.compile(
-    r"connection refused|cluster unreachable|connection reset|unexpected EOF|i/o timeout|TLS handshake|no route to host"
-    r"|http2: client connection lost|server is currently unable",
+    r"kubernetes cluster unreachable"
+    # client-go, where the connection broke in the middle of an answer.
+    r"|when reading response body"
+    # The API server, or its etcd: starting, stopping, or too late.
+    r"|the server is currently unable to handle the request"
+    r"|the server was unable to return a response in the time allotted"
+    r"|request did not complete within requested timeout"
+    r"|apiserver is shutting down|apiserver not ready|storage is \(re\)initializing"
+    # Not all that etcd says: "request is too large" is for ever.
+    r"|etcdserver: (?:no leader|not leader|leader changed|server stopped|request timed out|unhealthy cluster)"
+    r"|rpc error: code = Unavailable",
     re.IGNORECASE,
 )
+_ELSEWHERE = re.compile(r'failed calling webhook|conversion webhook for|\b(?:Get|Head|Post) "[^"]+": ')
+"""A webhook that fails, or a URL that gave no answer (as Go tells of it)."""
 
 
 # It logs every command and failure; what matters of them comes back as errors.
@@ -33,20 +50,22 @@ logging.getLogger("pyhelm3").setLevel(logging.CRITICAL)
 
 
 class HelmFailed(CarbonError):
-    """Helm refused: bad values, a template error, an object the API server rejected."""
+    """Helm refused: bad values, a template error, an object the API server rejected, a chart that can't be had."""
 
 
 class Helm:
     """Helm for one cluster.
 
-    Raises HelmFailed with Helm's own words, Unreachable when the API server went away under it, and Blocked when
-    there is no Helm program. Values go in by standard input, never on the command line.
+    Raises HelmFailed with Helm's own words, Unreachable when the API server went away under it (not when only a
+    webhook or a chart repository did), and Blocked when there is no Helm program. Values go in by standard input,
+    never on the command line.
     """
 
     def __init__(self, settings: Settings, target: Target) -> None:
         self._settings, self._target = settings, target
         self._slots = asyncio.Semaphore(settings.helm_processes)
         self._client: Client | None = None
+        self._server = ""
         self._starting = asyncio.Lock()
 
     def program(self) -> Path:
@@ -68,6 +87,8 @@ class Helm:
                 from pyhelm3 import Client
 
                 tune_environment()
+                # Now: 'carbon cluster down' takes the kubeconfig away.
+                self._server = _server(self._target)
                 client: Client = await asyncio.to_thread(
                     Client,
                     executable=str(self.program()),
@@ -88,47 +109,33 @@ class Helm:
                 yield client
             except Error as error:
                 text = str(error).strip()
-                if _AWAY.search(text):
+                if api_server_away(text, self._server):
                     raise Unreachable(f"helm {verb} {release.name}: the API server can't be reached", text) from error
-                fix = "correct the chart or its values"
-                raise HelmFailed(f"helm {verb} {release.namespace}/{release.name} failed", text, fix) from error
-
-    def _chart(self, client: "Client", release: Release) -> "HelmChart":
-        """The chart as pyhelm3 wants it, without asking Helm for metadata that a folder already tells."""
-        from pyhelm3 import Chart as HelmChart
-        from pyhelm3.models import ChartMetadata
-
-        ref = release.chart.ref
-        if release.chart.folder is not None:
-            metadata = chart_metadata(release.chart.folder)
-            where: str | Path = release.chart.folder
-        else:
-            where = ref.oci or ref.name or ""
-            metadata = {"apiVersion": "v2", "name": str(where).rpartition("/")[2], "version": ref.version}
-        chart: HelmChart = HelmChart(
-            client._command, ref=where, repo=ref.repo, metadata=ChartMetadata.model_validate(metadata)
-        )
-        return chart
+                raise HelmFailed(f"helm {verb} {release.namespace}/{release.name} failed", text, _fix(text)) from error
 
     async def template(self, release: Release) -> list[Object]:
         """Every object the chart makes, CRDs included, hooks too, as Helm writes them."""
         async with self._run(release, "template") as client:
-            rendered = await client.template_resources(
-                self._chart(client, release),
-                release.name,
-                dict(release.values),
-                include_crds=True,
-                namespace=release.namespace,
-            )
-            return [obj for obj in rendered if obj]
+            ref = release.chart.ref
+            command = ["template", release.name, _chart(release), "--include-crds", "--values", "-"]
+            command += ["--namespace", release.namespace]
+            command += ["--repo", ref.repo] if ref.repo else []
+            command += ["--version", ref.version] if ref.version else []
+            # Not the method of that name: it parses in pure Python, which takes seconds for a large chart.
+            rendered = await client._command.run(command, json.dumps(dict(release.values)).encode())
+            return load_objects(rendered)
 
     async def upgrade(self, release: Release, description: str) -> int:
         """Install or upgrade without waiting for anything to get ready; the new revision's number."""
         async with self._run(release, "upgrade") as client:
-            revision = await client.install_or_upgrade_release(
+            ref = release.chart.ref
+            # Not the client's own method: it parses the whole manifest again, in pure Python.
+            revision = await client._command.install_or_upgrade(
                 release.name,
-                self._chart(client, release),
+                _chart(release),
                 dict(release.values),
+                repo=ref.repo,
+                version=ref.version,
                 namespace=release.namespace,
                 create_namespace=False,
                 description=description,
@@ -140,7 +147,15 @@ class Helm:
                 skip_crds=True,
                 wait=False,
             )
-            return int(revision.revision)
+            return int(revision["version"])
+
+    async def rollback(self, release: Release, revision: int) -> int:
+        """Go back to an older revision without waiting for anything to get ready; the number this makes."""
+        async with self._run(release, "rollback") as client:
+            # pyhelm3's own call can't say what becomes of fields that somebody else holds: as for an upgrade.
+            forced = ["--force-conflicts"] if client.version.major >= 4 else []
+            await client._command.run(["rollback", release.name, revision, "--namespace", release.namespace, *forced])
+            return int((await client.get_current_revision(release.name, namespace=release.namespace)).revision)
 
     async def uninstall(self, release: Release) -> None:
         """Uninstall; nothing when there is no such release."""
@@ -148,9 +163,50 @@ class Helm:
             await client.uninstall_release(release.name, namespace=release.namespace)
 
 
+def api_server_away(told: str, server: str) -> bool:
+    """True when what Helm told is that the API server itself, at the URL `server`, could not answer."""
+    begin = _ERROR.search(told)
+    own = _WEBHOOK.sub("", told[begin.start() :] if begin else told)
+    address = server.rpartition("://")[2].rstrip("/")
+    # Helm names the URL of a request only where it got no answer that it could read.
+    asked = address and re.search(rf'://{re.escape(address)}[/?"]', own, re.IGNORECASE)
+    return bool(asked or _AWAY.search(own))
+
+
+def _server(target: Target) -> str:
+    """URL of the API server that Helm will ask; empty where it can't be known, and Helm says so itself."""
+    try:
+        return str(configuration(target).cluster.server)
+    except ConfigurationError:
+        return ""
+
+
+def _fix(told: str) -> str:
+    if _ELSEWHERE.search(told):
+        return "see whether the chart repository or webhook that it names answers"
+    return "correct the chart or its values"
+
+
 def tune_environment() -> None:
     """Helm lives for a third of a second: collecting its garbage costs more than it frees."""
     os.environ.setdefault("GOGC", "400")
+
+
+def _chart(release: Release) -> str:
+    """Where Helm finds the chart."""
+    ref = release.chart.ref
+    return str(release.chart.folder or ref.oci or ref.name or "")
+
+
+def load_objects(manifest: str | bytes) -> list[Object]:
+    """The objects of a manifest as Helm writes it."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """Takes a lone `=` for the text it is; CRDs have it in lists of operators."""
+
+    Loader.add_constructor("tag:yaml.org,2002:value", Loader.construct_scalar)
+    return [obj for obj in yaml.load_all(manifest, Loader=Loader) if obj]
 
 
 def chart_metadata(folder: Path) -> Mapping[str, Any]:

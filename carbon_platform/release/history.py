@@ -1,13 +1,14 @@
 """What Helm remembers of a release, read from its storage Secrets without starting Helm."""
 
+import base64
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.release.helm import decode_release, encode_release
+from carbon_platform.release.helm import decode_release, encode_release, load_objects
 from carbon_platform.spec.platform import Release
 
 
@@ -35,15 +36,15 @@ class Revision:
 
     def manifest(self) -> list[tuple[Object, ObjectName]]:
         """The objects it applied, with the names they have in the cluster."""
-        import yaml
+        return [(obj, ObjectName.of(obj)) for obj in load_objects(self.content()["manifest"])]
 
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    def applied(self) -> list[Object]:
+        """Everything that was applied for it: its manifest, and the CRDs that its chart keeps in crds/."""
         release = self.content()
-        found = []
-        for obj in yaml.load_all(release["manifest"], Loader=loader):
-            if obj:
-                found.append((obj, ObjectName.of(obj)))
-        return found
+        files = release["chart"].get("files") or ()
+        crds = [file["data"] for file in files if file["name"].startswith("crds/")]
+        texts = [base64.b64decode(data).decode() for data in crds]
+        return [obj for text in (*texts, release["manifest"]) for obj in load_objects(text)]
 
     def chart_version(self) -> str:
         """Version of the chart it was made from."""
@@ -53,9 +54,28 @@ class Revision:
 async def latest(api: Api, release: Release) -> Revision | None:
     """The newest revision, or None when the release is not installed."""
     labels = f"owner=helm,name={release.name},status!=superseded"
-    secrets = await api.list("v1", "Secret", release.namespace, labels=labels)
-    revisions = sorted((_revision(secret) for secret in secrets), key=lambda r: r.number)
-    return revisions[-1] if revisions else None
+    return newest(await api.list("v1", "Secret", release.namespace, labels=labels))
+
+
+def newest(secrets: Iterable[Object]) -> Revision | None:
+    """The newest revision among Helm's storage Secrets of one release."""
+    return max((_revision(secret) for secret in secrets), key=lambda r: r.number, default=None)
+
+
+async def newest_of_each(api: Api, namespace: str) -> dict[str, Revision]:
+    """The newest revision of every release in a namespace, by the release's name."""
+    found: dict[str, Revision] = {}
+    for secret in await api.list("v1", "Secret", namespace, labels="owner=helm,status!=superseded"):
+        revision, name = _revision(secret), secret["metadata"]["labels"]["name"]
+        if name not in found or found[name].number < revision.number:
+            found[name] = revision
+    return found
+
+
+async def revisions(api: Api, release: Release) -> list[Revision]:
+    """Every revision that Helm still has, the oldest first."""
+    secrets = await api.list("v1", "Secret", release.namespace, labels=f"owner=helm,name={release.name}")
+    return sorted((_revision(secret) for secret in secrets), key=lambda r: r.number)
 
 
 def _revision(secret: Object) -> Revision:

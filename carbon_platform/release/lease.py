@@ -64,11 +64,22 @@ def _start_time(pid: int) -> str | None:
     return stat.rpartition(")")[2].split()[19]
 
 
+def _here(holder: Writer | None, me: Writer) -> bool:
+    return holder is not None and (holder.host, holder.boot) == (me.host, me.boot)
+
+
 def dead(holder: Writer | None, me: Writer) -> bool:
     """True when the holder was a process of this boot of this machine, and is no more. False when nobody can tell."""
-    if holder is None or (holder.host, holder.boot) != (me.host, me.boot):
-        return False
-    return _start_time(holder.pid) != holder.started
+    return holder is not None and _here(holder, me) and _start_time(holder.pid) != holder.started
+
+
+def abandoned(lease: Object, me: Writer, now: datetime.datetime) -> bool:
+    """True when nobody is at work under this lease any more.
+
+    A holder on this machine is asked by its process alone: its silence may be a jump of the clock.
+    """
+    holder = Writer.parse(lease["spec"].get("holderIdentity") or "")
+    return dead(holder, me) if _here(holder, me) else expired(lease, now)
 
 
 def left_behind(namespace: str, release: str) -> list[int]:
@@ -95,6 +106,11 @@ class Held:
     """True when somebody else held it before us: what was seen of the release before that may be over."""
 
 
+def lease_name(namespace: str, release: str) -> ObjectName:
+    """The Lease of a release."""
+    return ObjectName("coordination.k8s.io/v1", "Lease", namespace, f"carbon-{release}")
+
+
 @contextlib.asynccontextmanager
 async def held(
     api: Api, namespace: str, release: str, wait_seconds: float, waiting: Callable[[str], None]
@@ -106,20 +122,21 @@ async def held(
     """
     me = this_process()
     os.environ[WRITER_VARIABLE] = str(me)
-    name = ObjectName("coordination.k8s.io/v1", "Lease", namespace, f"carbon-{release}")
-    claim = await _take(api, name, me, wait_seconds, waiting)
+    name = lease_name(namespace, release)
+    claim, lease = await _take(api, name, me, wait_seconds, waiting)
     owner = asyncio.current_task()
     lost: list[CarbonError] = []
 
     async def renew() -> None:
+        nonlocal lease
         last = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(_RENEW)
             try:
-                lease = await api.get(name)
-                if lease is None or lease["spec"].get("holderIdentity") != str(me):
+                now = await api.get(name)
+                if now is None or now["spec"].get("holderIdentity") != str(me):
                     raise Conflict(f"lost the lease of {release}", "another writer took it over", "run it again")
-                await api.replace(_lease(name, me, lease))
+                lease = await api.replace(_lease(name, me, now))
                 last = asyncio.get_running_loop().time()
             except CarbonError as error:
                 away = asyncio.get_running_loop().time() - last
@@ -142,23 +159,25 @@ async def held(
         renewing.cancel()
         await asyncio.gather(renewing, return_exceptions=True)
         if not lost:
-            await asyncio.shield(_give_back(api, name, me))
+            await asyncio.shield(_give_back(api, name, me, lease))
 
 
-async def _take(api: Api, name: ObjectName, me: Writer, wait_seconds: float, waiting: Callable[[str], None]) -> Held:
+async def _take(
+    api: Api, name: ObjectName, me: Writer, wait_seconds: float, waiting: Callable[[str], None]
+) -> tuple[Held, Object]:
+    """How it was taken, and the Lease as it is then."""
     deadline = asyncio.get_running_loop().time() + wait_seconds
     told = waited = False
+    lease: Object | None = None  # most often there is none: making it tells
     while True:
-        lease = await api.get(name)
         holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
         with contextlib.suppress(Conflict, Unreachable):
             if lease is None:
-                await api.create(_lease(name, me, None))
-                return Held(None, waited)
-            if not holder or holder == str(me) or dead(Writer.parse(holder), me) or expired(lease, _clock()):
-                await api.replace(_lease(name, me, lease))
+                return Held(None, waited), await api.create(_lease(name, me, None))
+            if not holder or holder == str(me) or abandoned(lease, me, _clock()):
+                ours = await api.replace(_lease(name, me, lease))
                 dead_holder = holder if holder and holder != str(me) else None
-                return Held(dead_holder, waited or dead_holder is not None)
+                return Held(dead_holder, waited or dead_holder is not None), ours
         waited = True
         if asyncio.get_running_loop().time() >= deadline:
             raise Conflict(
@@ -170,7 +189,9 @@ async def _take(api: Api, name: ObjectName, me: Writer, wait_seconds: float, wai
             waiting(f"waits for {holder}, which is at work on it")
             told = True
         # A Lease has no watch worth its cost here: who waits, waits for a whole deployment to end.
-        await asyncio.sleep(_LOOK_AGAIN)
+        if lease is not None:
+            await asyncio.sleep(_LOOK_AGAIN)
+        lease = await api.get(name)
 
 
 def _clock() -> datetime.datetime:
@@ -213,16 +234,29 @@ def expired(lease: Object, now: datetime.datetime) -> bool:
 
 async def live_holder(api: Api, namespace: str, release: str) -> str | None:
     """Who is at work on a release now, or None."""
-    lease = await api.get(ObjectName("coordination.k8s.io/v1", "Lease", namespace, f"carbon-{release}"))
-    holder = (lease or {}).get("spec", {}).get("holderIdentity")
-    if not lease or not holder or expired(lease, _clock()) or dead(Writer.parse(holder), this_process()):
-        return None
-    return str(holder)
+    lease = await api.get(lease_name(namespace, release))
+    return holder_of(lease) if lease else None
 
 
-async def _give_back(api: Api, name: ObjectName, me: Writer) -> None:
+async def live_holders(api: Api, namespace: str) -> dict[str, str]:
+    """Who is at work now in a namespace, by the name of the release."""
+    leases = {o["metadata"]["name"]: o for o in await api.list("coordination.k8s.io/v1", "Lease", namespace)}
+    ours = {name.removeprefix("carbon-"): holder_of(o) for name, o in leases.items() if name.startswith("carbon-")}
+    return {release: holder for release, holder in ours.items() if holder}
+
+
+def holder_of(lease: Object) -> str | None:
+    """Who is at work under this lease now, or None."""
+    holder = lease["spec"].get("holderIdentity")
+    return None if not holder or abandoned(lease, this_process(), _clock()) else str(holder)
+
+
+async def _give_back(api: Api, name: ObjectName, me: Writer, lease: Object | None) -> None:
+    """Delete the lease as we last wrote it; if it has changed (a renewal whose answer nobody heard), as it is now."""
     with contextlib.suppress(CarbonError, TimeoutError):
         async with asyncio.timeout(_GIVE_BACK_SECONDS):
-            lease = await api.get(name)
-        if lease is not None and lease["spec"].get("holderIdentity") == str(me):
-            await api.delete(name)
+            while lease is not None and lease["spec"].get("holderIdentity") == str(me):
+                with contextlib.suppress(Conflict):
+                    await api.delete(name, version=lease["metadata"]["resourceVersion"])
+                    return
+                lease = await api.get(name)

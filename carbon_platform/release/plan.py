@@ -1,23 +1,33 @@
 """The plan: what applying a release would change, by server-side dry run. Drift is a plan nobody asked for."""
 
 import asyncio
+import contextlib
 import dataclasses
 import enum
-from collections.abc import Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+import tenacity
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.errors import Conflict
 from carbon_platform.health.status import status
 from carbon_platform.release.difference import FieldChange, difference
 from carbon_platform.release.history import Revision, latest
+from carbon_platform.release.managed_fields import HELM_MANAGER, Path, autoscaled, owner, owners
+from carbon_platform.release.removal import without_additions
 from carbon_platform.release.render import Desired
+from carbon_platform.release.untouched import untouched
 from carbon_platform.spec.platform import Component
 
-HELM_MANAGER = "helm"
-"""The field manager Helm 4 applies as: a dry run must claim the same fields."""
 _AT_ONCE = 16
+MADE_ANEW = frozenset({"StatefulSet", "Deployment", "DaemonSet", "Job"})
+"""Kinds that are deleted and created again where they can't be changed in place."""
+_LOOKS = 10
+"""At an object that somebody else changes while it is looked at: a controller during a rollout, above all."""
 
 
 class Action(enum.StrEnum):
@@ -28,6 +38,8 @@ class Action(enum.StrEnum):
     DELETE = "delete"
     REFUSED = "refused"
     """The API server refuses the change in place: an immutable field, most often."""
+    INVALID = "invalid"
+    """The API server would refuse it as a new object, too."""
     DEFERRED = "deferred"
     """Its kind or namespace does not exist yet."""
 
@@ -40,6 +52,8 @@ class Change:
     object: ObjectName
     fields: tuple[FieldChange, ...] = ()
     reason: str = ""
+    removed: tuple[Path, ...] = ()
+    """What somebody added: applying would leave it, so it is taken out afterwards. `fields` tells of it as well."""
     live: Object | None = dataclasses.field(default=None, repr=False, compare=False)
     desired: Object | None = dataclasses.field(default=None, repr=False, compare=False)
 
@@ -70,54 +84,123 @@ class Plan:
 async def plan(component: Component, desired: Desired, api: Api) -> Plan:
     """Compare desired with live. Reads only."""
     assert component.release is not None, "content is planned by its own type"
-    limit = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(obj: Object) -> Change | str | None:
-        async with limit:
-            return await _change(obj, api)
-
-    looking = asyncio.create_task(latest(api, component.release))
-    found = await asyncio.gather(*(one(obj) for obj in (*desired.crds, *desired.objects)))
-    revision = await looking
-    changes = [change for change in found if isinstance(change, Change)]
+    found, revision = await asyncio.gather(compare_all(component, desired, api), latest(api, component.release))
     removed = await _removed(revision, (*desired.crds, *desired.objects), api) if revision else []
-    unready = tuple(text for text in found if isinstance(text, str))
+    changes, unready = found
     return Plan(component.key, component.digest, (*changes, *removed), revision, unready)
 
 
-async def _change(obj: Object, api: Api) -> Change | str | None:
-    """The change, or why an unchanged object is not ready, or None."""
+Reader = Callable[[ObjectName], Awaitable[Object | None]]
+"""How a live object is read: None when there is no such object."""
+
+
+async def compare_all(
+    component: Component, desired: Desired, api: Api, read: Reader | None = None
+) -> tuple[list[Change], tuple[str, ...]]:
+    """What making live as desired would change, and what is as desired but not ready, with what is awaited."""
+    limit, others = asyncio.Semaphore(_AT_ONCE), component.drift.managers
+
+    async def one(obj: Object) -> Change | str | None:
+        async with limit:
+            return await compare(obj, api, others, read)
+
+    found = await asyncio.gather(*(one(obj) for obj in (*desired.crds, *desired.objects)))
+    return [each for each in found if isinstance(each, Change)], tuple(each for each in found if isinstance(each, str))
+
+
+async def compare(
+    obj: Object, api: Api, others: Collection[str] = (), read: Reader | None = None
+) -> Change | str | None:
+    """The change that making one object as desired would be, or why an unchanged one is not ready, or None.
+
+    What field managers named in `others` write is welcome. `read` is how the object is read the first time.
+    """
+    async for attempt in tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(Conflict),
+        wait=tenacity.wait_random_exponential(multiplier=0.02, max=0.5),
+        stop=tenacity.stop_after_attempt(_LOOKS),
+        reraise=True,
+    ):
+        with attempt:
+            first = attempt.retry_state.attempt_number == 1
+            found = await _compare(obj, api, others, read if read and first else api.get)
+    return found
+
+
+async def _compare(obj: Object, api: Api, others: Collection[str], read: Reader) -> Change | str | None:
     name = ObjectName.of(obj)
     try:
-        live = await api.get(name)
+        live = await read(name)
         if live is None:
             return Change(Action.CREATE, name, desired=obj)
+        if untouched(live, obj):
+            return _unready(name, live)
         wanted = await api.apply(obj, manager=HELM_MANAGER, dry_run=True)
     except MissingKind as error:
         return Change(Action.DEFERRED, name, reason=error.cause, desired=obj)
     except Rejected as error:
-        return Change(Action.REFUSED, name, reason=error.cause, live=live, desired=obj)
-    fields = difference(live, wanted)
+        refused = await _refused_anew(obj, api)
+        return Change(Action.INVALID if refused else Action.REFUSED, name, (), refused or error.cause, (), live, obj)
+    removed, wanted = await without_additions(wanted, live, others, api)
+    fields = _unwelcome(difference(live, wanted), live, others)
+    if fields and wanted["metadata"].get("resourceVersion") != live["metadata"]["resourceVersion"]:
+        # What somebody wrote between the two looks would be told as a difference.
+        raise Conflict(f"{name} was changed while it was looked at", "somebody keeps writing to it", "run it again")
     if fields:
-        return Change(Action.UPDATE, name, fields, live=live, desired=obj)
+        return Change(Action.UPDATE, name, fields, removed=removed, live=live, desired=obj)
+    return _unready(name, live)
+
+
+async def _refused_anew(obj: Object, api: Api) -> str:
+    """Why a workload could not be made anew either; empty when it could, or is never made anew."""
+    if obj["kind"] not in MADE_ANEW:
+        return ""
+    metadata = obj["metadata"] | {"name": f"{obj['metadata']['name'][:40]}-{uuid.uuid4().hex[:8]}"}
+    try:
+        await api.create({**obj, "metadata": metadata}, dry_run=True)
+    except Rejected as error:
+        return error.cause
+    return ""
+
+
+def _unwelcome(fields: tuple[FieldChange, ...], live: Object, others: Collection[str]) -> tuple[FieldChange, ...]:
+    """Without what autoscalers chose, also where the chart names a number to begin with, and what others may write."""
+    if autoscaled(live):
+        fields = tuple(field for field in fields if field.steps != ("spec", "replicas"))
+    if not fields or not others:
+        return fields
+    owned = owners(live)
+    return tuple(field for field in fields if not ((who := owner(owned, field.steps)) and who.manager in others))
+
+
+def _unready(name: ObjectName, live: Object) -> str | None:
     now = status(live)
     return None if now.ready else f"{name.kind} {name.name}: {now.message}"
+
+
+def kept(obj: Object) -> bool:
+    """True when Helm is told to leave it when it goes out of its release, or the release goes."""
+    return "keep" in str((obj["metadata"].get("annotations") or {}).get("helm.sh/resource-policy", ""))
+
+
+async def declared(revision: Revision, api: Api) -> list[tuple[Object, ObjectName]]:
+    """What a revision applied, with the full names; without kinds that are no more."""
+    namespace, found = revision.secret["metadata"]["namespace"], []
+    for obj, name in revision.manifest():
+        with contextlib.suppress(MissingKind):
+            namespaced = (await api.resource(name.api_version, name.kind)).namespaced
+            full = dataclasses.replace(name, namespace=(name.namespace or namespace) if namespaced else "")
+            found.append((obj, full))
+    return found
 
 
 async def _removed(revision: Revision, desired: Sequence[Object], api: Api) -> list[Change]:
     """What the newest revision applied and the chart no longer makes."""
     wanted = {ObjectName.of(obj) for obj in desired}
     by_identity = {(n.kind, n.namespace, n.name) for n in wanted}
-    namespace = revision.secret["metadata"]["namespace"]
     gone = []
-    for obj, name in revision.manifest():
-        try:
-            namespaced = (await api.resource(name.api_version, name.kind)).namespaced
-        except MissingKind:
-            continue
-        full = dataclasses.replace(name, namespace=(name.namespace or namespace) if namespaced else "")
-        kept = "keep" in str((obj["metadata"].get("annotations") or {}).get("helm.sh/resource-policy", ""))
-        if (full.kind, full.namespace, full.name) in by_identity or kept:
+    for obj, full in await declared(revision, api):
+        if (full.kind, full.namespace, full.name) in by_identity or kept(obj):
             continue
         live = await api.get(full)
         if live is not None:

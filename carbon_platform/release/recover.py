@@ -1,13 +1,14 @@
 """A release that a dead writer left in the middle: bring it to where Helm can go on."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 
 import tenacity
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.errors import CarbonError
-from carbon_platform.release.history import latest, mark_failed
+from carbon_platform.release.history import Revision, latest, mark_failed
 from carbon_platform.release.lease import Held, left_behind
 from carbon_platform.spec.platform import Release
 
@@ -18,8 +19,8 @@ class _StillThere(Exception):
     pass
 
 
-async def recover(api: Api, release: Release, held: Held, log: Callable[[str], None]) -> str | None:
-    """Make the release ready for the next upgrade; what was done, or None when nothing was to do.
+async def recover(api: Api, release: Release, held: Held, log: Callable[[str], None]) -> Revision | None:
+    """Make the release ready for the next upgrade; its newest revision then, or None when it is not installed.
 
     Only its writer may call this: whoever holds the lease. A Helm process that the dead writer left behind is
     waited for, as it will finish the revision by itself. A revision still pending then is marked failed: Helm goes
@@ -30,12 +31,11 @@ async def recover(api: Api, release: Release, held: Held, log: Callable[[str], N
         log(f"took over from {held.taken_from}, which is no more")
     revision = await latest(api, release)
     if revision is None or not revision.pending:
-        return None
+        return revision
     why = f"its writer died during {revision.status}"
     await mark_failed(api, revision, why)
-    done = f"revision {revision.number} was left {revision.status}; marked failed"
-    log(done)
-    return done
+    log(f"revision {revision.number} was left {revision.status}; marked failed")
+    return dataclasses.replace(revision, status="failed")
 
 
 async def _await_left_behind(release: Release, log: Callable[[str], None]) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, is_custom
 from carbon_platform.cluster.watch import Mirror, Mirrors, wait_until
 from carbon_platform.errors import Blocked, CarbonError, NotReady
-from carbon_platform.health.cause import Cause, Kind
+from carbon_platform.health.cause import Cause, Kind, root
 from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, stuck_pods
 from carbon_platform.health.status import WORKLOADS, Status, status
+from carbon_platform.release.volumes import end_pod
 
 _LOOK_AGAIN = 2.0
 """Some rules depend on how long something has been so: no event tells when that is over."""
@@ -31,13 +32,18 @@ async def wait_ready(
     """Return when every object is as its spec wants it.
 
     Raises NotReady (Blocked for an image that can't be had) with the cause as soon as one can't become so by
-    itself, or at the deadline (seconds).
+    itself, or at the deadline (seconds). Raises DataAtRisk when a pod has to be replaced and a volume would go with it.
     """
     awaited = [name for name in names if name.kind not in _NOTHING_TO_AWAIT]
-    if not awaited:
+    live = await asyncio.gather(*(api.find(name) for name in awaited))
+    if all(obj is not None and status(obj).ready for obj in live):
         return
     async with contextlib.AsyncExitStack() as stack:
         mirrored = await _open(awaited, mirrors, stack)
+        for name, obj in zip(awaited, live, strict=True):
+            # A watch may not have told yet of what was applied just now, and take what was before it for ready.
+            if obj is not None and (name.kind, name.namespace) in mirrored:
+                mirrored[(name.kind, name.namespace)].learn(obj)
         told = ""
         causes: list[Cause] = []
         freeing = _Freeing(api, progress)
@@ -60,17 +66,18 @@ async def wait_ready(
                 await wait_until(mirrored.values(), done, again=_LOOK_AGAIN)
         except TimeoutError:
             causes[:] = _late(waiting, mirrored, deadline)
-    if causes:
-        raise await _not_ready(causes[0], api)
+    cause = root(causes)
+    if cause:
+        raise await _not_ready(cause, api)
 
 
 async def _open(
     awaited: Iterable[ObjectName], mirrors: Mirrors, stack: contextlib.AsyncExitStack
 ) -> dict[tuple[str, str], Mirror]:
-    """A mirror for each kind and namespace, and for the pods and events beside workloads."""
+    """A mirror for each kind and namespace, and for the pods and events beside what may own pods."""
     wanted = {(name.api_version, name.kind, name.namespace) for name in awaited}
     for name in awaited:
-        if name.kind in WORKLOADS:
+        if name.kind in WORKLOADS or is_custom(name.api_version, name.kind):
             wanted |= {("v1", "Pod", name.namespace), ("v1", "Event", name.namespace)}
         if name.kind == "Deployment":
             wanted.add(("apps/v1", "ReplicaSet", name.namespace))
@@ -123,13 +130,17 @@ def _pods(obj: Object, mirrored: Mirrored) -> list[Object]:
 
 
 class _Freeing:
-    """Deletes, once each, the broken old pods that a StatefulSet's rollout waits for. Their volumes stay."""
+    """Deletes, once each, the broken old pods that a StatefulSet's rollout waits for, unless a volume goes with one."""
 
     def __init__(self, api: Api, progress: Progress) -> None:
         self._api, self._progress = api, progress
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def free(self, waiting: Iterable[ObjectName], mirrored: Mirrored) -> None:
+        """Begins it. Raises what became of those begun before: DataAtRisk, or an error of the API server's."""
+        for task in self._tasks.values():
+            if task.done():
+                task.result()
         now = datetime.datetime.now(datetime.UTC)
         for name in waiting:
             obj = _find(name, mirrored) if name.kind == "StatefulSet" else None
@@ -137,8 +148,7 @@ class _Freeing:
             for pod in stuck_pods(obj, _pods(obj, mirrored), events, now) if obj else ():
                 if pod["metadata"]["uid"] not in self._tasks:
                     self._progress(f"deletes pod {pod['metadata']['name']}: broken, and the rollout waits for it")
-                    delete = self._api.delete(ObjectName.of(pod))
-                    self._tasks[pod["metadata"]["uid"]] = asyncio.create_task(delete)
+                    self._tasks[pod["metadata"]["uid"]] = asyncio.create_task(end_pod(pod, self._api))
 
 
 def _late(waiting: dict[ObjectName, Status], mirrored: Mirrored, deadline: float) -> list[Cause]:

@@ -82,8 +82,24 @@ class EndpointSpec(Strict):
 class HealSpec(Strict):
     """How often Carbon may try by itself to heal the component."""
 
-    budget: int = Field(3, ge=0, description="Attempts per window; 0 leaves healing to people.")
+    budget: int = Field(
+        3,
+        ge=0,
+        description="Attempts per window that may fail before it is quarantined; 0: left to people.",
+    )
+    limit: int = Field(9, ge=1, description="Attempts of any kind per window: what breaks again each time ends here.")
     window: Duration = 3600.0
+
+
+class DriftSpec(Strict):
+    """What is done about changes that nobody made through Carbon."""
+
+    policy: Literal["report", "correct"] = Field(
+        "correct", description="`correct` puts them right; `report` only tells of them."
+    )
+    managers: list[str] = Field(
+        default_factory=list, description="Field managers that may write to its objects, besides the cluster's own."
+    )
 
 
 class VerifySpec(Strict):
@@ -98,6 +114,10 @@ class Overlay(Strict):
     chart: ChartRef | None = None
     values: dict[str, Any] = Field(default_factory=dict)
     needs: list[str] | None = Field(None, description="Replaces `needs` in this profile.")
+    needs_registry: bool = Field(
+        False,
+        description="Its images come from a public registry alone: blocked without one is no failure.",
+    )
 
 
 class AssetAttributes(Strict):
@@ -116,6 +136,7 @@ class AssetAttributes(Strict):
     checks: list[dict[str, Any]] = Field(default_factory=list)
     verify: VerifySpec = Field(default_factory=VerifySpec)
     heal: HealSpec = Field(default_factory=HealSpec)
+    drift: DriftSpec = Field(default_factory=DriftSpec)
     deadline: Duration | None = Field(None, description="For becoming ready; the setting by default.")
 
 

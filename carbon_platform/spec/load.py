@@ -204,6 +204,7 @@ def _resolve(key: str, one: _Parsed, settings: Settings) -> Component | list[Pro
         endpoints=tuple(endpoints),
         checks=checks,
         heal=attributes.heal,
+        drift=attributes.drift,
         cron=attributes.verify.cron,
         deadline=attributes.deadline,
         release=release,
@@ -225,7 +226,7 @@ def _checks(one: _Parsed, names: Mapping[str, Any], problems: list[Problem]) -> 
     return checks
 
 
-RESERVED_CHECKS = ("ready", "in_sync", "health")
+RESERVED_CHECKS = ("ready", "in_sync", "healthy")
 """Names of the checks that every component has."""
 
 
@@ -291,6 +292,7 @@ def _release(
         chart=Chart(ref, folder),
         values=values,
         stateful=attributes.stateful,
+        needs_registry=bool(overlay and overlay.needs_registry),
     )
 
 

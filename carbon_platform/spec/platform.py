@@ -12,7 +12,7 @@ from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
 from carbon_platform.settings import Profile
 from carbon_platform.spec import graph
-from carbon_platform.spec.component import ChartRef, EndpointSpec, HealSpec, SecretSpec
+from carbon_platform.spec.component import ChartRef, DriftSpec, EndpointSpec, HealSpec, SecretSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Release:
     chart: Chart
     values: Mapping[str, Any]
     stateful: bool
+    needs_registry: bool = False
+    """Its images come from a public registry alone: where none is reached, being blocked is no failure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Component:
     checks: Mapping[str, Check]
     """Functional checks by name, in the order they are written."""
     heal: HealSpec
+    drift: DriftSpec
     cron: str | None
     deadline: float | None
     release: Release | None
@@ -127,3 +130,9 @@ class Platform:
     def order(self) -> list[str]:
         """Every component after what it needs."""
         return graph.in_order(self.needs)
+
+    @functools.cached_property
+    def excusable(self) -> frozenset[str]:
+        """What deploys from a public registry alone, and what needs it: blocked without one is no failure."""
+        public = {key for key, one in self.components.items() if one.release and one.release.needs_registry}
+        return frozenset(graph.dependents(self.needs, public))

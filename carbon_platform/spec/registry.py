@@ -36,8 +36,26 @@ def _find(package: str, attribute: str, kind: str, dotted: object) -> Any:
         found = _table(package, module, attribute).get(name)
         if found is not None:
             return found
-    known = [f"{m}.{n}" for m in _modules(package) for n in _table(package, m, attribute)]
+    known = _all(package, attribute)
     raise UnknownType(f"unknown {kind} {dotted!r}{nearest(str(dotted), known)} There are: {', '.join(sorted(known))}")
+
+
+def _all(package: str, attribute: str) -> dict[str, Any]:
+    return {
+        f"{module}.{name}": found
+        for module in _modules(package)
+        for name, found in _table(package, module, attribute).items()
+    }
+
+
+def check_types() -> dict[str, type[Check]]:
+    """Every check class, by the name it is written with."""
+    return _all(carbon_platform.checks.__name__, "CHECKS")
+
+
+def content_types() -> dict[str, type[Content]]:
+    """Every content class, by the name it is written with."""
+    return _all(carbon_platform.content.__name__, "CONTENT")
 
 
 def check_type(dotted: object) -> type[Check]:

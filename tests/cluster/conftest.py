@@ -11,12 +11,14 @@ import pytest
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.components.definition import platform as loaded_platform
 from carbon_platform.local import supervision
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.local.layout import Layout
 from carbon_platform.materialization.session import Session, open_session
-from carbon_platform.settings import Settings
+from carbon_platform.settings import Settings, settings
 from tests.cluster.platform import Platform
+from tests.objects import written
 
 __all__ = ["Platform"]
 
@@ -86,6 +88,19 @@ def platform(cluster: LocalCluster, cache: Path, tmp_path: Path, namespace: str)
 
 
 @pytest.fixture
+def own_settings(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process has the settings that the platform's own commands have, for what Dagster runs in it."""
+    for name, value in platform.environment.items():
+        if name.startswith("CARBON_"):
+            monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    loaded_platform.cache_clear()
+    yield
+    settings.cache_clear()
+    loaded_platform.cache_clear()
+
+
+@pytest.fixture
 async def api(platform: Platform) -> AsyncIterator[Api]:
     """A client with every right."""
     async with platform.api() as client:
@@ -99,12 +114,45 @@ async def session(platform: Platform) -> AsyncIterator[Session]:
         yield opened
 
 
+@pytest.fixture
+async def volumes(api: Api, namespace: str) -> AsyncIterator[str]:
+    """A StorageClass of three volumes that are there already."""
+    storage = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": namespace},
+        "provisioner": "kubernetes.io/no-provisioner",
+    }
+    spec = {
+        "storageClassName": namespace,
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Mi"},
+        "persistentVolumeReclaimPolicy": "Retain",
+        "hostPath": {"path": "/nowhere"},
+    }
+    made = [storage]
+    made += [
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"{namespace}-{i}"}, "spec": spec}
+        for i in range(3)
+    ]
+    for obj in made:
+        await api.create(obj)
+    yield namespace
+    for obj in made:
+        await api.delete(ObjectName.of(obj))
+
+
+_CONTROLLERS_OWN = frozenset({"endpoints", "endpointslices", "events"})
+
 Everything = Callable[[], Awaitable[dict[str, str]]]
 
 
 @pytest.fixture
 def everything(api: Api, namespace: str) -> Everything:
-    """Every object in the test's namespace, with its resource version: the smallest write changes it."""
+    """Every object in the test's namespace, as it is written: the smallest write changes it.
+
+    What the cluster's controllers write at their own pace, a status or an endpoint, is not looked at.
+    """
 
     async def look() -> dict[str, str]:
         groups = (await api.request("GET", "/apis"))["groups"]
@@ -114,16 +162,16 @@ def everything(api: Api, namespace: str) -> Everything:
             f"{root}/namespaces/{namespace}/{resource['name']}"
             for root, found in zip(roots, lists, strict=True)
             for resource in found["resources"]
-            if resource["namespaced"] and "list" in resource["verbs"]
+            if resource["namespaced"] and "list" in resource["verbs"] and resource["name"] not in _CONTROLLERS_OWN
         ]
         pages = await asyncio.gather(*(api.request("GET", path) for path in paths))
         found = {
-            f"{path} {item['metadata']['name']}": item["metadata"]["resourceVersion"]
+            f"{path} {item['metadata']['name']}": written(item)
             for path, page in zip(paths, pages, strict=True)
             for item in page["items"]
         }
         own = await api.get(ObjectName("v1", "Namespace", "", namespace))
-        return found | ({"namespace": own["metadata"]["resourceVersion"]} if own else {})
+        return found | ({"namespace": written(own)} if own else {})
 
     return look
 

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from carbon_platform.materialization.outcome import Options, Outcome
 from carbon_platform.materialization.release import materialize_release
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.settings import Settings
+from tests.cluster.waiting import until
 from tests.definitions import Definitions
 
 CARBON = Path(sys.executable).with_name("carbon")
@@ -77,7 +78,7 @@ class Platform(Definitions):
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
-    def run(self, *arguments: str, code: int = 0, seconds: float = 180) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         """Carbon, run to its end."""
         done = subprocess.run(
             [CARBON, *arguments], env=self.environment, capture_output=True, text=True, timeout=seconds, check=False
@@ -103,6 +104,11 @@ class Platform(Definitions):
         db.close()
         return int(count)
 
+    def records(self) -> dict[str, str]:
+        """What Carbon remembers of each component, as it is written: whatever is recorded changes it."""
+        with contextlib.closing(sqlite3.connect(self.home / "records.db")) as db:
+            return dict(db.execute("select component, body from record"))
+
     def api(self) -> Api:
         """A client with every right."""
         return Api(Target(self.cluster.layout.kubeconfig, self.cluster.layout.context), 30)
@@ -127,21 +133,35 @@ class Platform(Definitions):
 
     @contextlib.contextmanager
     def server_away(self) -> Iterator[None]:
-        """No API server meanwhile; back, and answering, afterwards."""
-        with supervision._remote(self.cluster.layout) as supervisor:
-            server = self.server()
-            supervisor.stopProcess("kube-apiserver", False)
-            os.kill(server, signal.SIGKILL)  # by itself it would wait for every watch to end
-            try:
-                yield
-            finally:
-                supervisor.startProcess("kube-apiserver")
+        """No API server meanwhile; back, with all its clients, afterwards."""
+        with supervision.away(self.cluster.layout, "kube-apiserver"):
+            yield
+        # By themselves they come back after a pause that gets longer with each time, beyond a minute.
+        supervision.restart(self.cluster.layout, ("kube-controller-manager", "kube-scheduler", "kwok"))
+        asyncio.run(self._controllers_work())
 
-        async def answers() -> None:
-            async with self.api() as api:
-                await api.request("GET", "/readyz")
+    async def _controllers_work(self) -> None:
+        """Return when a new namespace gets its account, and a new pod runs."""
+        name = f"probe-{uuid.uuid4().hex[:8]}"
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        pod = probe_pod(name)
+        async with self.api() as api:
+            # A new kwok waits until those of the old one are over.
+            for lease in await api.list("coordination.k8s.io/v1", "Lease", "kube-node-lease"):
+                await api.delete(ObjectName.of(lease))
 
-        asyncio.run(answers())
+            async def account() -> bool:
+                return await api.get(ObjectName("v1", "ServiceAccount", name, "default")) is not None
+
+            async def phase() -> str:
+                live = await api.get(ObjectName.of(pod))
+                return live["status"]["phase"] if live else "gone"
+
+            await api.create(namespace)
+            await until(account, True)
+            await api.create(pod)
+            await until(phase, "Running")
+            await api.delete(ObjectName.of(namespace))
 
     def get(self, kind: str, name: str) -> Object | None:
         """A live object of the test's namespace, for tests that are no coroutines."""
@@ -151,3 +171,12 @@ class Platform(Definitions):
                 return await api.get(self.name(kind, name))
 
         return asyncio.run(look())
+
+
+def probe_pod(name: str) -> Object:
+    """A pod for a simulated node, in the namespace of its name."""
+    spec = {
+        "tolerations": [{"key": "kwok.x-k8s.io/node", "operator": "Exists"}],
+        "containers": [{"name": "main", "image": "example.invalid/probe:1"}],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": name}, "spec": spec}

@@ -1,45 +1,17 @@
 """Data is never the price of a deployment: what would touch it stops, with the word that a person must give."""
 
-from collections.abc import AsyncIterator
+import asyncio
 from typing import Any
 
 import pytest
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import DataAtRisk
 from carbon_platform.materialization.session import Session
+from carbon_platform.release.wait import wait_ready
 from tests.cluster.conftest import Everything
 from tests.cluster.platform import Platform
-
-
-@pytest.fixture
-async def volumes(api: Api, namespace: str) -> AsyncIterator[str]:
-    """A StorageClass of three volumes that are there already."""
-    storage = {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {"name": namespace},
-        "provisioner": "kubernetes.io/no-provisioner",
-    }
-    spec = {
-        "storageClassName": namespace,
-        "accessModes": ["ReadWriteOnce"],
-        "capacity": {"storage": "1Mi"},
-        "persistentVolumeReclaimPolicy": "Retain",
-        "hostPath": {"path": "/nowhere"},
-    }
-    made = [storage]
-    made += [
-        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"{namespace}-{i}"}, "spec": spec}
-        for i in range(3)
-    ]
-    for obj in made:
-        await api.create(obj)
-    yield namespace
-    for obj in made:
-        await api.delete(ObjectName.of(obj))
 
 
 @pytest.fixture
@@ -128,6 +100,42 @@ async def test_a_claim_that_the_chart_drops_needs_a_word(
     assert live is None or "deletionTimestamp" in live["metadata"]
 
 
+async def test_a_redeployment_under_a_volume_that_is_being_deleted_needs_a_word(
+    platform: Platform, session: Session, api: Api, everything: Everything, database: dict[str, Any]
+) -> None:
+    """It goes when its pod ends."""
+    await api.delete(platform.name("PersistentVolumeClaim", "data-app-1"))
+    before = await everything()
+    with pytest.raises(DataAtRisk, match="nothing was changed") as caught:
+        await platform.up(session, redeploy=True)
+    word = f"empty:PersistentVolumeClaim/{platform.namespace}/data-app-1"
+    assert caught.value.fix == f"if that is meant: carbon up app --redeploy --confirm {word}"
+    assert await unchanged(everything, before)
+    assert (await platform.up(session, redeploy=True, confirm=(word,))).verified
+
+
+async def test_a_broken_pod_that_a_rollout_waits_for_is_left_when_its_volume_would_go_with_it(
+    platform: Platform, session: Session, api: Api, volumes: str
+) -> None:
+    platform.define(stateful=True, values={"volume": volumes, "replicas": 1})
+    assert (await platform.up(session)).verified
+    name = platform.name("Pod", "app-0")
+    await api.delete(platform.name("PersistentVolumeClaim", "data-app-0"))
+    waiting = {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "login" not found'}}
+    broken = {"name": "main", "image": "example.invalid/app:1", "imageID": "", "ready": False, "restartCount": 9}
+    conditions = [{"type": kind, "status": "False"} for kind in ("Ready", "ContainersReady")]
+    status = {"conditions": conditions, "containerStatuses": [broken | {"state": waiting}]}
+    path = f"/api/v1/namespaces/{name.namespace}/pods/{name.name}/status"
+    await api.request("PATCH", path, body={"status": status}, content_type="application/merge-patch+json")
+    # A rollout that somebody began by hand: Carbon's own is stopped by the guard.
+    template = {"spec": {"template": {"metadata": {"annotations": {"edited": "yes"}}}}}
+    await api.patch(platform.name("StatefulSet", "app"), template, manager="kubectl-edit")
+    with pytest.raises(DataAtRisk, match="so it was left") as caught:
+        await wait_ready([platform.name("StatefulSet", "app")], api, session.mirrors, 60, print)
+    assert "data-app-0" in caught.value.cause
+    assert await api.get(name) is not None
+
+
 async def test_the_command_line_takes_the_word(platform: Platform, session: Session, database: dict[str, Any]) -> None:
     platform.define(stateful=True, values=database | {"replicas": 1})
     fix = (await stopped(platform, session)).fix
@@ -148,3 +156,19 @@ async def test_uninstalling_keeps_the_volumes_and_the_secrets(
     assert await api.get(platform.name("Secret", "login")) is not None
     await platform.up(session)
     assert await claims(api, platform.namespace) == kept
+
+
+async def test_nothing_is_uninstalled_while_a_volume_would_go_with_its_pod(
+    platform: Platform, session: Session, api: Api, database: dict[str, Any]
+) -> None:
+    platform.define("client", needs=["app"])
+    await platform.up(session, "client")
+    await api.delete(platform.name("PersistentVolumeClaim", "data-app-0"))
+    told = (await asyncio.to_thread(platform.run, "down", "--yes", code=1)).stderr
+    assert "nothing was uninstalled" in told
+    assert f"PersistentVolumeClaim {platform.namespace}/data-app-0 is being deleted" in told
+    assert "carbon down app --delete-data app" in told
+    for kind, name in (("StatefulSet", "app"), ("Deployment", "client"), ("PersistentVolumeClaim", "data-app-0")):
+        assert await api.get(platform.name(kind, name)) is not None
+    await asyncio.to_thread(platform.run, "down", "app", "--yes", "--delete-data", "app")
+    assert await api.get(platform.name("StatefulSet", "app")) is None

@@ -61,7 +61,7 @@ def test_interrupted_by_hand_it_ends_in_order_and_carries_on_next_time(platform:
     running = platform.start("up")
     until(running, "one: apply")
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=60)
+    running.communicate(timeout=180)
     assert running.returncode == 130
     assert platform.get("Lease", "carbon-one") is None
     assert set(platform.states().values()) <= {"absent", "failed", "blocked"}
@@ -72,11 +72,12 @@ def test_two_at_once_both_end_verified_and_deploy_once(platform: Platform) -> No
     three(platform)
     platform.define("one", secrets=[{"name": "login", "keys": {"password": {"generate": 16}}}])
     both = [platform.start("up", "--json") for _ in range(2)]
-    told = [one.communicate(timeout=120)[0] for one in both]
+    told = [one.communicate(timeout=180)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], told
     for text in told:
-        found = revisions(json.loads(text))
-        assert found == dict.fromkeys(("one", "two", "three"), ("verified", 1))
+        # What one has proven, the other may be at work on when the first tells how it ended.
+        assert {state for state, _ in revisions(json.loads(text)).values()} <= {"verified", "deploying"}
+    assert revisions(platform.json("status")) == dict.fromkeys(("one", "two", "three"), ("verified", 1))
 
 
 def test_a_living_writer_elsewhere_is_named_and_not_disturbed(platform: Platform) -> None:

@@ -123,11 +123,13 @@ async def test_of_many_at_once_one_holds_it_at_a_time(api: Api, place: str) -> N
             await api.list("v1", "ConfigMap", place)
             inside -= 1
 
-    # In one process they would all be the same writer: here each is one of its own.
-    names = iter(range(100))
+    # In one process they would all be the same writer: here each is one of its own, on a machine of its own, as on the
+    # same one each would see that there is no such process, and take the lease from the dead.
+    hosts = iter(range(100))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "carbon_platform.release.lease.this_process", lambda: dataclasses.replace(ELSEWHERE, pid=next(names) + 1)
+            "carbon_platform.release.lease.this_process",
+            lambda: dataclasses.replace(ELSEWHERE, host=f"machine-{next(hosts)}"),
         )
         await asyncio.gather(*(hold() for _ in range(4)))
     assert most == 1
@@ -166,7 +168,7 @@ async def test_what_changed_while_waiting_is_planned_anew(
 
     with listening(hear):
         mine = asyncio.create_task(platform.up(session))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await waiting.wait()
     release = platform.load().components["app"].release
     assert release is not None

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,9 +50,7 @@ async def test_two_control_planes_run_side_by_side(cluster: LocalCluster, anothe
 
 async def test_up_again_leaves_every_program_alone(cluster: LocalCluster) -> None:
     before = _pids(cluster)
-    began = time.monotonic()
     await _in_thread(cluster.up)
-    assert time.monotonic() - began < 5
     assert _pids(cluster) == before
 
 

@@ -102,7 +102,7 @@ async def test_what_a_dead_writer_left_running_is_waited_for(platform: Platform,
 
     with listening(hear):
         mine = asyncio.create_task(platform.up(session))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await recovering.wait()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
@@ -120,7 +120,7 @@ async def test_a_release_that_did_not_become_ready_is_told_early_and_mended_by_t
     await platform.up(session)
     platform.define(values={"replicas": 1, "memory": "10Ti"}, deadline="5m")
     with pytest.raises(NotReady) as caught:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await platform.up(session)
     assert "unschedulable" in caught.value.summary
     assert "no node has room for it" in caught.value.cause

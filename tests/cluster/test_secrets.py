@@ -47,14 +47,15 @@ async def test_what_a_person_put_into_a_secret_stays(platform: Platform, session
     assert (found["password"], found["extra"]) == ("chosen by a person", "chosen by a person")
 
 
-async def test_a_deleted_secret_is_made_again_and_the_component_is_not_called_right_without_it(
+async def test_a_deleted_secret_is_made_again_on_a_word_and_the_component_is_not_called_right_without_it(
     platform: Platform, session: Session, api: Api
 ) -> None:
     platform.define(secrets=[{"name": "login", "keys": KEYS}])
     await platform.up(session)
     await api.delete(platform.name("Secret", "login"))
     assert platform.json("plan")["components"][0]["reason"] == "1 object to change"
-    assert (await platform.up(session)).verified
+    word = f"generate:Secret/{platform.namespace}/login"
+    assert (await platform.up(session, confirm=(word,))).verified
     assert set(await values(platform, api)) == set(KEYS)
 
 

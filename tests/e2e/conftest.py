@@ -13,6 +13,7 @@ import yaml
 
 from carbon_platform.cluster.target import LOCAL_CONTEXT
 from carbon_platform.settings import Settings
+from carbon_platform.spec.load import load_platform
 
 CARBON = Path(sys.executable).with_name("carbon")
 CHARTS = Path(__file__).parent / "charts"
@@ -34,6 +35,12 @@ class Carbon:
 
     def json(self, *arguments: str, code: int | None = 0) -> Any:
         return json.loads(self(*arguments, "--json", code=code).stdout)
+
+    def broken(self) -> dict[str, str]:
+        """State by component of what is not verified, but for what may be blocked where no registry is reached."""
+        excused = load_platform(Settings()).excusable
+        found = {c["key"]: c["state"] for c in self.json("status")["components"] if c["state"] != "verified"}
+        return {key: state for key, state in found.items() if key not in excused or state != "blocked"}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -120,7 +120,7 @@ def carbon(*arguments: str) -> Sequence[str]:
     return [sys.executable, "-m", "carbon_platform.cli.cluster", *arguments]
 
 
-def until(true: Any, seconds: float = 60) -> None:
+def until(true: Any, seconds: float = 120) -> None:
     """Return when `true()` is; fail when it is not in time."""
     deadline = time.monotonic() + seconds
     while not true():

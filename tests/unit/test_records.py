@@ -1,9 +1,11 @@
 """What Carbon remembers of components."""
 
+import dataclasses
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +64,40 @@ def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
     assert {r.component: r.digest for r in Records(file, "cluster").all().values()} == {
         f"c{i}": str(i) for i in range(40)
     }
+
+
+def test_many_that_change_one_record_at_once_lose_none_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "r.db"
+
+    def count(_: int) -> Record:
+        return Records(file, "cluster").update(
+            "app", lambda record: dataclasses.replace(record, revision=(record.revision or 0) + 1)
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = [record.revision for record in pool.map(count, range(40))]
+    assert sorted(number for number in seen if number) == list(range(1, 41))
+    assert Records(file, "cluster").get("app").revision == 40
+
+
+def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:
+    records = Records(tmp_path / "r.db", "cluster")
+    records.put(Record("app", "1"))
+    with pytest.raises(ZeroDivisionError):
+        records.update("app", lambda record: dataclasses.replace(record, revision=1 // 0))
+    assert records.get("app") == Record("app", "1")
+    assert records.update("app", lambda record: dataclasses.replace(record, revision=2)).revision == 2
+
+
+def test_the_version_changes_with_every_record_and_with_nothing_else(tmp_path: Path) -> None:
+    records = Records(tmp_path / "r.db", "cluster")
+    versions = [records.version()]
+    for number in range(3):
+        records.put(Record("app", str(number)))
+        versions.append(records.version())
+    assert len(set(versions)) == 4
+    records.all()
+    assert records.version() == versions[-1]
 
 
 def test_a_field_that_another_version_wrote_is_left_out(tmp_path: Path) -> None:

@@ -96,3 +96,12 @@ def test_processes_that_open_a_new_storage_at_once_all_get_one(tmp_path):
     complaints = [process.communicate(timeout=120)[1].decode() for process in processes]
 
     assert [process.returncode for process in processes] == [0, 0, 0], complaints
+
+
+def test_a_power_cut_can_not_break_what_is_stored(instance):
+    tell(instance, "one", "first")
+    with instance.event_log_storage.run_connection("one") as connection:
+        mode = connection.exec_driver_sql("pragma journal_mode").scalar()
+        synchronous = connection.exec_driver_sql("pragma synchronous").scalar()
+
+    assert (mode, synchronous) == ("wal", 1), "a write-ahead log, synced at each checkpoint"

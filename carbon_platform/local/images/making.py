@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ CONCURRENCY = 2
 
 RECIPE_LABEL = "carbon.recipe"
 
-ProgramFolder = Callable[[str], Awaitable[Path]]
-"""A folder that holds a Go program as go/bin/NAME, built if need be."""
+ProgramFolder = Callable[[Sequence[str]], Awaitable[Path]]
+"""A folder that holds Go programs as go/bin/NAME and their files in go/share/NAME, built if need be."""
 
 
 class Making:

@@ -30,38 +30,45 @@ PROGRAMS = {
 
 
 async def ensure(
-    references: Sequence[str], progress: Progress, node: Node | None = None, cache: Path | None = None
+    references: Sequence[str],
+    progress: Progress,
+    node: Node | None = None,
+    cache: Path | None = None,
+    folder: Path | None = None,
 ) -> None:
-    """Have every image on the local node, made from its recipe as it is now.
+    """Have every image on the local node, made from its recipe as it is now; `folder` holds the recipes.
 
     Each comes from the first of: the node itself, the cache of archives, its registry, its recipe. Safe to run
     again and at the same time as others. Raises the reason when one can't be had, ImagesUnavailable when several
     can't; all others are on the node then all the same. Raises Unreachable when the node does not answer.
     """
     target = node or ContainerdNode(Layout(settings().local_cluster).containerd_socket)
-    images = _wanted(references, load_recipes(default_folder()))
+    recipes = load_recipes(folder or default_folder())
+    images = _wanted(references, recipes)
     there = await target.images()
     missing = [image for image in images if not on_node(image, there)]
-    await _provide(missing, progress, cache or settings().cache, target)
+    await _provide(missing, recipes, progress, cache or settings().cache, target)
 
 
 async def prepare(references: Sequence[str], progress: Progress, cache: Path | None = None) -> None:
     """Have an archive of every image in the cache; needs no cluster. Raises as `ensure` does."""
-    images = _wanted(references, load_recipes(default_folder()))
-    await _provide(images, progress, cache or settings().cache, None)
+    recipes = load_recipes(default_folder())
+    await _provide(_wanted(references, recipes), recipes, progress, cache or settings().cache, None)
 
 
 def _wanted(references: Sequence[str], recipes: Recipes) -> list[Image]:
     return [wanted(reference, recipes, program_digest) for reference in dict.fromkeys(references)]
 
 
-async def _provide(images: Sequence[Image], progress: Progress, cache: Path, node: Node | None) -> None:
+async def _provide(
+    images: Sequence[Image], recipes: Recipes, progress: Progress, cache: Path, node: Node | None
+) -> None:
     delivery = _Delivery(Archives(cache / "images"), node, Steps(progress))
     cached = [image for image in images if delivery.archives.find(image.reference, image.digest)]
     absent = [image for image in images if image not in cached]
     await asyncio.gather(*(delivery.bring(image) for image in cached))
     if absent:
-        async with _making(delivery.archives, delivery.steps, cache) as making:
+        async with _making(recipes, delivery.archives, delivery.steps, cache) as making:
             await asyncio.gather(*(delivery.make(image, making) for image in absent))
     failures = delivery.failures
     if len(failures) == 1:
@@ -109,7 +116,7 @@ class _Delivery:
 
 
 @contextlib.asynccontextmanager
-async def _making(archives: Archives, steps: Steps, cache: Path) -> AsyncIterator[Making]:
+async def _making(recipes: Recipes, archives: Archives, steps: Steps, cache: Path) -> AsyncIterator[Making]:
     """A session of making archives, with the cache claimed and a workplace that is gone afterwards."""
     if os.geteuid() != 0:
         raise Blocked("images can't be made", "making them takes root", "run it as root, or put archives in the cache")
@@ -119,12 +126,12 @@ async def _making(archives: Archives, steps: Steps, cache: Path) -> AsyncIterato
         workplace(archives.folder / "work") as work,
     ):
         making = Making(
-            load_recipes(default_folder()),
+            recipes,
             archives,
             await Buildah.start(work, archives.folder / "logs"),
             Registries(archives.folder / "registries.json"),
             program_digest,
-            lambda name: program_folder(name, cache, work, steps.tell_all),
+            lambda names: program_folder(names, cache, work, steps.tell_all),
             steps,
         )
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from carbon_platform.errors import ConfigurationError
 
@@ -29,9 +29,14 @@ class Recipe(BaseModel):
     )
     base: str | None = Field(None, description="Recipe of the image given to the Containerfile as BASE.")
     builder: str | None = Field(None, description="Recipe of the image given to the Containerfile as BUILDER.")
-    program: str | None = Field(
-        None, description="Go program given to the Containerfile as stage `program`, in /go/bin."
+    program: tuple[str, ...] = Field(
+        (), description="Go programs given to the Containerfile as stage `program`: /go/bin/NAME, /go/share/NAME."
     )
+
+    @field_validator("program", mode="before")
+    @classmethod
+    def _one_or_several(cls, written: object) -> object:
+        return [written] if isinstance(written, str) else written
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -109,6 +114,6 @@ def recipe_digest(recipe: Recipe, recipes: Recipes, program_digest: Callable[[st
         digest.update(content)
     for name in recipe.needs:
         digest.update(f"{name} {recipe_digest(recipes[name], recipes, program_digest)}\n".encode())
-    if recipe.program:
-        digest.update(f"{recipe.program} {program_digest(recipe.program)}\n".encode())
+    for program in recipe.program:
+        digest.update(f"{program} {program_digest(program)}\n".encode())
     return digest.hexdigest()

@@ -106,7 +106,7 @@ class ImagesUnavailable(Blocked):
         roots = {str(root): root for root in map(_root, failures.values())}.values()
         super().__init__(
             f"{len(failures)} images can't be had: {', '.join(sorted(failures))}",
-            "; ".join(f"{root.summary}: {root.cause}" for root in roots),
+            "; ".join(root.told for root in roots),
             "; or ".join(dict.fromkeys(root.fix for root in roots if root.fix)),
             [line for root in roots for line in root.evidence],
         )

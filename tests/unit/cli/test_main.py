@@ -1,12 +1,19 @@
 """The command line: what it refuses, and with which exit code."""
 
+import io
+import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer.main
 
-from carbon_platform.cli.main import main
+from carbon_platform.cli import cluster
+from carbon_platform.cli.main import app, main
+from carbon_platform.errors import CarbonError
 from tests.definitions import Definitions
 
 
@@ -29,7 +36,7 @@ def carbon(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
-@pytest.mark.parametrize("command", ["up", "plan", "status", "verify", "down"])
+@pytest.mark.parametrize("command", ["up", "plan", "status", "verify", "drift", "down"])
 def test_a_component_that_is_none_is_wrong_usage(
     command: str, told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,10 +53,11 @@ def test_without_a_cluster_a_command_fails_and_says_how_to_get_one(
     assert not (told.folder / "home").exists()
 
 
-def test_without_a_cluster_the_status_is_unknown_and_not_broken(
-    told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["status", "drift"])
+def test_without_a_cluster_the_state_is_unknown_and_not_broken(
+    command: str, told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert carbon(monkeypatch, "status", "--json") == 1
+    assert carbon(monkeypatch, command, "--json") == 1
     assert '"state": "unknown"' in capsys.readouterr().out
 
 
@@ -61,12 +69,180 @@ def test_wrong_usage_ends_with_two(
     assert capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "summary", "cause"),
+    [
+        (["--profile", "staging"], "--profile 'staging' is no profile", "there are: local, production"),
+        (["--kubeconfig", "/nowhere"], "--kubeconfig '/nowhere' can't be read", "there is no such file"),
+    ],
+)
+def test_a_wrong_option_before_the_command_is_told_as_one_and_not_as_a_variable(
+    arguments: list[str],
+    summary: str,
+    cause: str,
+    told: Definitions,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert carbon(monkeypatch, *arguments, "status") == 2
+    err = capsys.readouterr().err
+    assert f"error: {summary}\ncause: {cause}\n" in err
+    assert "environment" not in err
+
+
+def test_a_wrong_variable_is_told_as_one(
+    told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CARBON_PROFILE", "staging")
+    assert carbon(monkeypatch, "status") == 2
+    assert "CARBON_PROFILE='staging'" in capsys.readouterr().err
+
+
 def test_wrong_definitions_end_with_two_and_every_line(
     told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told.release("app", needs=["nobody"])
     assert carbon(monkeypatch, "plan") == 2
     assert f"{told.file('app')}:" in capsys.readouterr().err
+
+
+NO_CLUSTER = "there is no local cluster on this machine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "summary"),
+    [
+        (["up"], 1, NO_CLUSTER),
+        (["plan"], 1, NO_CLUSTER),
+        (["doctor"], 1, NO_CLUSTER),
+        (["open", "app"], 1, NO_CLUSTER),
+        (["down", "--yes"], 1, NO_CLUSTER),
+        (["status", "ap"], 2, "no component is called 'ap'"),
+        (["--profile", "staging", "status"], 2, "--profile 'staging' is no profile"),
+        (["cluster", "down", "--delete-data"], 2, "this must be confirmed, and there is no terminal to ask on"),
+    ],
+)
+def test_an_error_is_told_to_scripts_as_json_and_to_people_as_ever(
+    arguments: list[str],
+    code: int,
+    summary: str,
+    told: Definitions,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told.release("app", endpoints=[{"name": "web", "service": "app", "port": 80}])
+    assert carbon(monkeypatch, *arguments, "--json") == code
+    out, err = capsys.readouterr()
+    error = json.loads(out)["error"]
+    assert error["summary"] == summary
+    assert f"error: {summary}\ncause: {error['cause']}\nfix:   {error['fix']}\n" in err
+    assert carbon(monkeypatch, *arguments) == code
+    assert capsys.readouterr() == ("", err), "without --json there is none"
+
+
+def test_the_evidence_of_an_error_is_told_to_scripts_as_well(
+    told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told.release("app", needs=["nobody"])
+    assert carbon(monkeypatch, "plan", "--json") == 2
+    (line,) = json.loads(capsys.readouterr().out)["error"]["evidence"]
+    assert line.startswith(f"{told.file('app')}:")
+
+
+def test_the_commands_of_the_cluster_alone_end_in_the_same_way(
+    told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cluster", "down", "--delete-data", "--json"])
+    with pytest.raises(SystemExit) as caught:
+        cluster.main()
+    assert caught.value.code == 2
+    assert set(json.loads(capsys.readouterr().out)["error"]) == {"summary", "cause", "fix"}
+
+
+def test_without_a_cluster_verify_tells_every_component_as_unknown(
+    told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told.release("first")
+    told.release("app", needs=["first"])
+    assert carbon(monkeypatch, "verify", "--json") == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {
+        "components": [{"key": key, "checks": [], "unknown": NO_CLUSTER} for key in ("first", "app")]
+    }
+    assert "carbon cluster up" in err
+
+
+class Terminal(io.StringIO):
+    """A person at a terminal who answers this."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+ASKING = [["down", "app"], ["cluster", "down", "--delete-data"]]
+
+
+@pytest.mark.parametrize("arguments", ASKING)
+def test_where_nobody_can_be_asked_nothing_is_taken_away_and_the_option_is_named(
+    arguments: list[str], told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert carbon(monkeypatch, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "--yes" in err
+
+
+@pytest.mark.parametrize("arguments", ASKING)
+@pytest.mark.parametrize(
+    ("answer", "goes_on"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("", False)]
+)
+def test_a_person_is_asked_and_only_a_yes_goes_on(
+    answer: str,
+    goes_on: bool,
+    arguments: list[str],
+    told: Definitions,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def went_on(*_: object, **__: object) -> None:
+        raise CarbonError("it went on")
+
+    monkeypatch.setattr("carbon_platform.cli.down.open_session", went_on)
+    monkeypatch.setattr("carbon_platform.local.cluster.existing", went_on)
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    assert carbon(monkeypatch, *arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == "", "what is asked is no part of the answer"
+    assert "Go on? [y/N]" in err
+    assert ("it went on" in err) == goes_on
+
+
+def test_help_names_the_variable_of_each_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert carbon(monkeypatch, "--help") == 0
+    shown = " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
+    assert "local or production. [env: CARBON_PROFILE]" in shown
+    assert "the local cluster when not given. [env: CARBON_CONTEXT]" in shown
+    assert "Kubeconfig file. [env: CARBON_KUBECONFIG]" in shown
+
+
+def every_command() -> list[tuple[str, ...]]:
+    def below(command: object, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        yield path
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from below(inner, (*path, name))
+
+    return list(below(typer.main.get_command(app), ()))
+
+
+@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+def test_every_help_ends_with_examples(
+    path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert carbon(monkeypatch, *path, "--help") == 0
+    assert f"Examples: {' '.join(['carbon', *path])}" in " ".join(capsys.readouterr().out.split())
 
 
 def test_help_needs_neither_dagster_nor_a_kubernetes_client() -> None:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from carbon_platform.cli.present import as_json, errors, print_error, print_json, score, table
+from carbon_platform.cli.present import as_json, error_as_json, errors, print_error, print_json, score, table
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
 from carbon_platform.materialization.see import Seen
@@ -74,6 +74,12 @@ def test_an_error_has_its_cause_its_evidence_and_its_fix() -> None:
         "  line 1",
         "fix:   do this",
     ]
+
+
+def test_an_error_in_json_has_evidence_where_there_is_any() -> None:
+    told = {"summary": "it failed", "cause": "for a reason", "fix": "do this"}
+    assert error_as_json(CarbonError(*told.values())) == told
+    assert error_as_json(CarbonError(*told.values(), ["line 1"])) == told | {"evidence": ["line 1"]}
 
 
 SHOW = """

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon_platform.cli.up import to_run
+from carbon_platform.cli.up import images_of, to_run
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import CarbonError
@@ -75,6 +75,18 @@ def test_what_a_person_redeploys_wakes_what_needs_it(platform: Platform) -> None
 def test_what_was_not_chosen_is_not_woken(platform: Platform) -> None:
     looks = {"db": look(platform, "db", "not installed", revision=None), "api": look(platform, "api")}
     assert to_run(platform, looks, set()) == ["db", "api"]
+
+
+def test_images_are_those_of_every_pod_that_would_start_of_whatever_kind(platform: Platform) -> None:
+    def change(kind: str, spec: dict[str, object]) -> Change:
+        desired = {"apiVersion": "example.org/v1", "kind": kind, "metadata": {"name": "a"}, "spec": spec}
+        return Change(Action.DEFERRED, ObjectName("example.org/v1", kind, "here", "a"), desired=desired)
+
+    pods = [{"spec": {"containers": [{"image": image}], "initContainers": [{"image": "wait"}]}} for image in "ab"]
+    workload = change("Deployment", {"template": pods[0]})
+    custom = change("Thing", {"groups": [{"template": pod} for pod in pods]})
+    looks = {"db": look(platform, "db", changes=(workload,)), "web": look(platform, "web", changes=(custom, CHANGE))}
+    assert sorted(images_of(looks)) == ["a", "b", "wait"]
 
 
 @given(st.dictionaries(st.sampled_from(sorted(NEEDS)), st.sampled_from(["", "unproven", "changes"])))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from carbon_platform.cluster.resources import BUILT_IN, ObjectName, Resource
+from carbon_platform.cluster.resources import BUILT_IN, ObjectName, Resource, is_custom, pod_specs
 
 PATHS = {
     ("v1", "Pod"): "/api/v1/namespaces/here/pods/a",
@@ -32,3 +32,27 @@ def test_an_object_is_told_by_kind_namespace_and_name() -> None:
     named = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "here"}}
     assert str(ObjectName.of(named)) == "Pod here/a"
     assert str(ObjectName.of({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}})) == "Node n"
+
+
+def test_pod_specs_are_found_wherever_a_kind_has_them() -> None:
+    def template(image: str) -> dict[str, object]:
+        return {"metadata": {}, "spec": {"initContainers": [{"image": "wait"}], "containers": [{"image": image}]}}
+
+    def images(obj: dict[str, object]) -> list[str]:
+        return [spec["containers"][0]["image"] for spec in pod_specs(obj)]
+
+    assert images({"kind": "Pod", "spec": template("a")["spec"]}) == ["a"]
+    assert images({"kind": "Deployment", "spec": {"replicas": 1, "template": template("a")}}) == ["a"]
+    assert images({"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": template("a")}}}}) == ["a"]
+    groups = {"head": {"template": template("a")}, "workers": [{"template": template(x)} for x in "bc"]}
+    assert images({"kind": "Thing", "spec": groups}) == ["a", "b", "c"]
+    assert images({"kind": "ConfigMap", "data": {}}) == images({"kind": "Thing", "spec": {"containers": ["a"]}}) == []
+
+
+def test_a_definition_that_describes_pods_has_none() -> None:
+    assert pod_specs({"kind": "CustomResourceDefinition", "spec": {"containers": [{"image": "a"}]}}) == []
+
+
+def test_kinds_of_kubernetes_are_not_custom() -> None:
+    assert not is_custom("apps/v1", "Deployment")
+    assert is_custom("example.org/v1", "Deployment")

@@ -31,7 +31,9 @@ def test_the_lineage_is_the_platforms_own_graph() -> None:
     for key, component in platform().components.items():
         node = graph.get(dg.AssetKey(key))
         assert {parent.to_user_string() for parent in node.parent_keys} == set(component.needs)
-        assert {check.name for check in node.check_keys} == set(check_names(component))
+        assert {check.name for check in node.check_keys} == {*check_names(component), "healthy"} | (
+            {"in_sync"} if component.release else set()
+        )
         assert node.code_version == component.digest
 
 
@@ -49,7 +51,9 @@ def test_a_platform_of_ones_own_loads_from_its_folder(
     assert db.tags["carbon/critical"] == "true"
     assert "carbon/critical" not in app.tags
     assert (db.kinds, app.kinds) == ({"helm"}, {"python"})
-    assert [s.name for s in loaded.get_repository_def().schedule_defs] == ["verify_allby15_all_all_all_all_schedule"]
+    schedules = {schedule.name for schedule in loaded.get_repository_def().schedule_defs}
+    assert schedules == {"drift_schedule", "health_schedule", "verify_allby15_all_all_all_all_schedule"}
+    assert [sensor.name for sensor in loaded.get_repository_def().sensor_defs] == ["heal"]
 
 
 def test_wrong_definitions_fail_the_load_with_file_and_line(

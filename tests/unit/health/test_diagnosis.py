@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.health.cause import Kind
-from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, pod_cause, stuck_pods
+from carbon_platform.health.diagnosis import current_pods, diagnose, outdated_pods, owned_pods, pod_cause, stuck_pods
 from tests.objects import conditions, obj, workload
 from tests.unit.health.pods import (
     NOW,
+    ago,
     container,
     crashed,
     deployment,
@@ -56,7 +57,7 @@ def test_an_image_in_backoff_is_told_with_what_the_events_say() -> None:
     broken = pod(waiting("ImagePullBackOff", 'Back-off pulling image "registry.example/app:1"'))
     cause = pod_cause(broken, [event(broken, "Failed", NOT_FOUND), event(broken, "Failed", "Error: ErrImagePull")], NOW)
     assert cause is not None
-    assert cause.evidence == (NOT_FOUND, "Error: ErrImagePull")
+    assert cause.evidence == (NOT_FOUND,)
 
 
 @pytest.mark.parametrize(
@@ -129,16 +130,39 @@ def test_a_container_between_its_crash_and_its_next_start_is_in_a_loop_too() -> 
     assert kind_of(pod(ended)) is Kind.CRASH_LOOP
 
 
+def test_a_crash_long_after_the_last_one_is_no_loop_yet() -> None:
+    again = waiting("CrashLoopBackOff", "back-off 10s restarting failed container=main", restartCount=7, lastState=LONG)
+    assert kind_of(pod(again)) is None
+    between = container(ready=False, state={"terminated": {"exitCode": 1}}, restartCount=7, lastState=LONG)
+    assert kind_of(pod(between)) is None
+
+
+def test_a_container_that_died_with_its_node_is_in_no_loop() -> None:
+    gone = {"terminated": {"exitCode": 255, "reason": "Unknown", "startedAt": ago(80), "finishedAt": ago(5)}}
+    assert kind_of(pod(container(ready=False, state=gone, restartCount=7))) is None
+    assert kind_of(pod(waiting("PodInitializing", restartCount=7, lastState=gone))) is None
+
+
+LONG = {"terminated": {"exitCode": 137, "reason": "Error", "startedAt": ago(900), "finishedAt": ago(5)}}
+"""It ran for a quarter of an hour, and was killed."""
+
+
 # Scheduling
 
 
-@pytest.mark.parametrize(("message", "kind"), [(NO_ROOM, Kind.UNSCHEDULABLE), (UNBOUND, Kind.VOLUME)])
-@pytest.mark.parametrize(("seconds", "told"), [(0, False), (7.9, False), (8, True), (600, True)])
-def test_a_pod_without_a_node_is_told_after_the_grace_and_not_before(
-    message: str, kind: Kind, seconds: float, told: bool
-) -> None:
+@pytest.mark.parametrize(("message", "kind", "grace"), [(NO_ROOM, Kind.UNSCHEDULABLE, 8), (UNBOUND, Kind.VOLUME, 60)])
+def test_a_pod_without_a_node_is_told_after_the_grace_and_not_before(message: str, kind: Kind, grace: float) -> None:
     pending = pod(scheduled=unscheduled(message, 0))
-    assert kind_of(pending, now=NOW + datetime.timedelta(seconds=seconds)) is (kind if told else None)
+
+    def after(seconds: float) -> Kind | None:
+        return kind_of(pending, now=NOW + datetime.timedelta(seconds=seconds))
+
+    assert [after(0), after(grace - 0.1), after(grace), after(600)] == [None, None, kind, kind]
+
+
+def test_a_volume_that_the_scheduler_has_not_seen_yet_ends_nothing() -> None:
+    told = '0/1 nodes are available: persistentvolume "pvc-6a1f" not found. preemption: not helpful'
+    assert kind_of(pod(scheduled=unscheduled(told, 60))) is None
 
 
 @pytest.mark.parametrize(
@@ -262,9 +286,35 @@ def test_a_quota_that_let_the_pod_through_since_is_over() -> None:
     assert diagnose(owner, [], [event(owner, "FailedCreate", QUOTA, last=2), made], NOW) is not None
 
 
+def test_pods_refused_before_a_new_namespace_has_its_service_account_are_no_cause() -> None:
+    early = (
+        'pods "app-" is forbidden: error looking up service account here/default: serviceaccount "default" not found'
+    )
+    assert diagnose(deployment(**conditions(ReplicaFailure=("True", "FailedCreate", early))), [], [], NOW) is None
+    owner = stateful_set()
+    assert diagnose(owner, [], [event(owner, "FailedCreate", early)], NOW) is None
+    assert diagnose(owner, [], [event(owner, "FailedCreate", early.replace('"default"', '"mine"'))], NOW) is not None
+
+
+def test_a_pod_refused_while_its_claim_goes_with_the_one_before_is_no_cause() -> None:
+    told = "create Pod app-1 in StatefulSet app failed error: pvc data-app-1 is being deleted"
+    owner = stateful_set()
+    assert diagnose(owner, [], [event(owner, "FailedCreate", told)], NOW) is None
+
+
 def test_a_quota_is_no_cause_before_the_controller_has_seen_the_new_spec() -> None:
     owner = stateful_set(observedGeneration=1)
     assert diagnose(owner, [], [event(owner, "FailedCreate", QUOTA)], NOW) is None
+
+
+def test_the_pods_of_a_job_are_its_own_though_it_tells_no_observed_generation() -> None:
+    labels = {"batch.kubernetes.io/controller-uid": "uid-job"}
+    job = workload("Job", spec={"selector": {"matchLabels": labels}}, status={"active": 1}, uid="uid-job", generation=1)
+    broken = pod(init=(waiting("ErrImagePull", NOT_FOUND),), labels=labels)
+    pods = current_pods(job, owned_pods(job, [broken]), [])
+    cause = diagnose(job, pods, [], NOW)
+    assert cause is not None
+    assert cause.kind is Kind.IMAGE
 
 
 def test_a_job_that_failed_is_told_with_why() -> None:
@@ -307,6 +357,27 @@ def test_the_pods_of_a_workload_are_those_its_selector_means_in_its_namespace() 
     assert owned_pods(workload("Job", spec={}), [mine]) == []
 
 
+def test_pods_of_a_custom_resource_are_those_that_name_it_as_owner_in_its_namespace() -> None:
+    def owned(name: str, kind: str = "Thing", owner: str = "a", **more: Any) -> Object:
+        return pod(name=name, ownerReferences=[{"apiVersion": "a.b/v1beta1", "kind": kind, "name": owner}], **more)
+
+    mine = owned("mine")
+    others = [pod(name="nobodys"), owned("of another", owner="b"), owned("of another kind", kind="Other")]
+    elsewhere = owned("elsewhere", labels={"app": "a"})
+    elsewhere["metadata"]["namespace"] = "there"
+    thing = obj("Thing", api_version="a.b/v1")
+    assert owned_pods(thing, [mine, *others, elsewhere]) == [mine]
+    assert owned_pods(obj("Thing", api_version="c.d/v1"), [mine]) == []
+
+
+def test_pods_of_a_custom_resource_count_unless_its_controller_says_that_it_is_behind() -> None:
+    mine = pod(name="mine")
+    silent = obj("Thing", api_version="a.b/v1", generation=2)
+    behind = obj("Thing", api_version="a.b/v1", generation=2, status={"observedGeneration": 1})
+    assert current_pods(silent, [mine], []) == [mine]
+    assert current_pods(behind, [mine], []) == []
+
+
 def hashed(name: str, hash_: str) -> Object:
     return pod(crashed(9), name=name, labels={"app": "app", "pod-template-hash": hash_})
 
@@ -342,3 +413,26 @@ def test_an_old_pod_that_works_or_goes_or_is_not_known_to_be_old_is_not_stuck() 
     assert stuck_pods(stateful_set(), [works, goes], [], NOW) == []
     assert stuck_pods(stateful_set(observedGeneration=1), [revised("app-old")], [], NOW) == []
     assert stuck_pods(deployment(), [revised("app-old")], [], NOW) == []
+
+
+def marked(name: str, mark: str | None, **more: Any) -> Object:
+    annotations = {} if mark is None else {"checksum": mark}
+    return pod(
+        name=name,
+        annotations=annotations,
+        ownerReferences=[{"apiVersion": "a.b/v1", "kind": "Thing", "name": "a"}],
+        **more,
+    )
+
+
+def test_pods_of_an_earlier_template_are_outdated_where_the_chart_says_how_they_are_told_apart() -> None:
+    templates = [{"template": {"metadata": {"annotations": {"checksum": mark}}}} for mark in ("head", "worker")]
+    thing = obj("Thing", api_version="a.b/v1", spec={"head": templates[0], "groups": [templates[1]]})
+    new = [marked("new head", "head"), marked("new worker", "worker")]
+    old = [marked("old", "before"), marked("older", None)]
+    ending = marked("ending", "before", deletionTimestamp="2026-01-01T00:00:00Z")
+    pods = [*new, *old, ending, pod(name="foreign", annotations={"checksum": "before"})]
+    assert outdated_pods(thing, pods) == []
+    thing["metadata"]["annotations"] = {"carbon/replaces-pods-by": "checksum"}
+    assert outdated_pods(thing, pods) == old
+    assert outdated_pods(thing, pods, every=True) == [*new, *old]

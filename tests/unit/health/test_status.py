@@ -34,6 +34,16 @@ def custom(**found: str | tuple[str, str, str]) -> Object:
     return obj("Thing", api_version="example.org/v1", status=conditions(**found))
 
 
+def named(generation: int = 1, observed: int | None = None, condition_seen: int | None = None, **found: Any) -> Object:
+    """A custom resource whose chart says: HeadReady and Provisioned mean ready."""
+    told = conditions(**found)
+    told |= {} if observed is None else {"observedGeneration": observed}
+    for one in told["conditions"] if condition_seen is not None else ():
+        one["observedGeneration"] = condition_seen
+    annotations = {"carbon/ready-conditions": "HeadReady Provisioned"}
+    return obj("Thing", api_version="a.b/v1", status=told, generation=generation, annotations=annotations)
+
+
 STATUSES: dict[str, tuple[Object, str]] = {
     "deployment": (deployment(), READY),
     "deployment nobody has seen": (workload("Deployment", spec={}, status={}), "its controller has not seen it yet"),
@@ -109,6 +119,23 @@ STATUSES: dict[str, tuple[Object, str]] = {
     "custom resource that is not ready": (custom(Ready=("False", "Waiting", "for the quorum")), "for the quorum"),
     "custom resource that gives a reason only": (custom(Ready=("Unknown", "Waiting", "")), "Waiting"),
     "custom resource at work": (custom(Reconciling=("True", "x", "rolls"), Ready="True"), "rolls"),
+    "custom resource whose chart names conditions": (named(HeadReady="True", Provisioned="True"), READY),
+    "custom resource whose chart names a condition that is false": (
+        named(HeadReady=("False", "Waiting", "no head"), Provisioned="True"),
+        "HeadReady: no head",
+    ),
+    "custom resource whose named condition is not there": (
+        named(HeadReady="True", Ready="True"),
+        "Provisioned: not told yet",
+    ),
+    "custom resource whose named conditions hold though nobody keeps its observed generation": (
+        named(generation=2, observed=1, HeadReady="True", Provisioned="True"),
+        READY,
+    ),
+    "custom resource whose named condition is of an older spec": (
+        named(generation=2, condition_seen=1, HeadReady="True", Provisioned="True"),
+        "HeadReady: its controller has not seen the change yet",
+    ),
     "custom resource with a newer spec": (
         obj("Thing", generation=2, status={"observedGeneration": 1} | conditions(Ready="True")),
         "its controller has not seen the change yet",

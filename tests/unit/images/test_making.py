@@ -1,6 +1,6 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,8 +38,8 @@ class Bench:
         async def ask(registry: str) -> str | None:
             return None if self._reachable else "no such host"
 
-        async def program_folder(name: str) -> Path:
-            return self._folder / name
+        async def program_folder(names: Sequence[str]) -> Path:
+            return self._folder / "-".join(names)
 
         making = Making(
             self.recipes,

@@ -10,6 +10,7 @@ from carbon_platform.local.images.programs import program_digest
 from carbon_platform.local.images.provision import ensure
 from carbon_platform.local.images.recipes import default_folder, load_recipes
 from carbon_platform.local.images.resolution import Image, ImagesUnavailable, wanted
+from tests.unit.images.folders import small_platform
 from tests.unit.images.test_archives import oci_archive
 
 REDIS, POSTGRES = "localhost/carbon/redis:7.0", "localhost/carbon/postgres:15"
@@ -88,3 +89,15 @@ async def test_archives_stay_when_it_is_the_node_that_has_no_room(cache: Path) -
     assert set(caught.value.failures) == {REDIS, POSTGRES}
     assert "no space left" in caught.value.cause
     assert len(list((cache / "images").glob("*.tar"))) == 2
+
+
+async def test_recipes_of_another_folder_are_used_when_one_is_given(tmp_path: Path) -> None:
+    recipes = small_platform(tmp_path / "recipes")
+    server = recipes["server"].reference
+    digest = wanted(server, recipes, program_digest).digest
+    archives = Archives(tmp_path / "images")
+    archives.folder.mkdir()
+    oci_archive(archives.path(server, digest), b"layer")
+    node = FakeNode()
+    await ensure([server], quiet, node, tmp_path, tmp_path / "recipes")
+    assert node.there == {server: digest}

@@ -51,6 +51,16 @@ def test_a_new_version_of_a_program_changes_the_image_that_has_it(tmp_path: Path
     assert changed(digests(tmp_path, "v1"), digests(tmp_path, "v2")) == {"gateway"}
 
 
+def test_an_image_may_have_several_programs_and_each_one_counts(tmp_path: Path) -> None:
+    write_recipe(tmp_path, "base", containerfile=None, distribution="bookworm")
+    folder = write_recipe(tmp_path, "operator", base="base", program="operatord")
+    one = digests(tmp_path)
+    description = (folder / "image.yaml").read_text()
+    (folder / "image.yaml").write_text(description.replace("operatord", "[operatord, applier]"))
+    assert load_recipes(tmp_path)["operator"].program == ("operatord", "applier")
+    assert changed(one, digests(tmp_path)) == {"operator"}
+
+
 def test_a_renamed_file_changes_the_digest(tmp_path: Path) -> None:
     small_platform(tmp_path)
     (tmp_path / "server" / "a").write_text("same")

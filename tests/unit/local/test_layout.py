@@ -28,10 +28,10 @@ def test_two_clusters_never_share_a_cgroup() -> None:
     assert Layout(Path("/a")).cgroup == Layout(Path("/a"), api_port=7443).cgroup
 
 
-def test_a_folder_remembers_what_cluster_is_in_it(tmp_path: Path) -> None:
-    assert kept(tmp_path) is None
-    layout = Layout(tmp_path, api_port=7443, real_node=False, context="mine")
+def test_a_folder_remembers_what_cluster_is_in_it(folder: Path) -> None:
+    assert kept(folder) is None
+    layout = Layout(folder, api_port=7443, real_node=False, context="mine")
     layout.keep()
-    assert kept(tmp_path) == layout
-    (tmp_path / "cluster.json").write_text("half a", encoding="utf-8")
-    assert kept(tmp_path) is None
+    assert kept(folder) == layout
+    (folder / "cluster.json").write_text("half a", encoding="utf-8")
+    assert kept(folder) is None

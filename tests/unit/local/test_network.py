@@ -50,6 +50,7 @@ OURS = [
     "-A INPUT -m conntrack --ctstate NEW -j KUBE-PROXY-FIREWALL",
     '-A POSTROUTING -s 10.244.0.5/32 -m comment --comment "name: \\"carbon\\" id: \\"abc\\"" -j CNI-1f2a3b4c',
     f'-A FORWARD -o carbon0 -m comment --comment "{COMMENT}" -j ACCEPT',
+    f'-A OUTPUT -d 10.96.0.0/16 -m comment --comment "{COMMENT}" -j REJECT --reject-with icmp-port-unreachable',
 ]
 THEIRS = [
     "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",

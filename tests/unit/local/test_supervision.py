@@ -39,9 +39,9 @@ def test_every_program_is_restarted_and_has_its_own_log_and_nobody_else_may_comm
     assert parsed["program:one"]["command"] == "/bin/one --a=%%b"
 
 
-def test_a_supervisor_that_is_not_there_runs_nothing(tmp_path: Path) -> None:
-    assert states(Layout(tmp_path)) == []
-    assert ours(tmp_path) == []
+def test_a_supervisor_that_is_not_there_runs_nothing(folder: Path) -> None:
+    assert states(Layout(folder)) == []
+    assert ours(folder) == []
 
 
 def test_spaces_in_paths_are_quoted() -> None:
@@ -72,8 +72,8 @@ def test_only_the_cluster_s_own_programs_are_ours(command: list[str], ours: bool
     assert is_ours(command, Path("/home/me/cluster")) is ours
 
 
-def test_what_was_configured_is_known_after_it_ended(tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
+def test_what_was_configured_is_known_after_it_ended(folder: Path) -> None:
+    layout = Layout(folder)
     assert not configured(layout, "kwok")
     layout.config.mkdir()
     text = configuration(layout, [Program("kwok", ("kwok",), 40)])
@@ -82,8 +82,8 @@ def test_what_was_configured_is_known_after_it_ended(tmp_path: Path) -> None:
     assert not configured(layout, "kubelet")
 
 
-def test_the_end_of_a_log_is_told_and_a_missing_one_is_no_error(tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
+def test_the_end_of_a_log_is_told_and_a_missing_one_is_no_error(folder: Path) -> None:
+    layout = Layout(folder)
     assert last_lines(layout, "etcd") == []
     layout.logs.mkdir()
     (layout.logs / "etcd.log").write_text("\n".join(map(str, range(50_000))), encoding="utf-8")

@@ -105,3 +105,14 @@ def test_the_objects_themselves_are_left_alone(live: dict[str, Any], desired: di
     before = copy.deepcopy((a, b))
     difference(a, b)
     assert (a, b) == before
+
+
+def test_fields_that_an_object_leaves_to_others_make_no_difference_and_all_else_does() -> None:
+    annotations = {"carbon/left-to-others": "spec.groups*.replicas spec.groups*.strategy*"}
+
+    def thing(replicas: int, size: int, **strategy: Any) -> dict[str, Any]:
+        group = {"replicas": replicas, "size": size, "strategy": strategy}
+        return of({"spec": {"replicas": replicas, "groups": [group]}}, "Thing", annotations=annotations)
+
+    changes = difference(thing(3, 2, delete=["a"]), thing(1, 1))
+    assert [change.path for change in changes] == ["spec.groups[0].size", "spec.replicas"]

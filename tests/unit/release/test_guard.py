@@ -1,5 +1,6 @@
 """What in a plan could cost data, and the word that lets it through."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -8,12 +9,18 @@ from hypothesis import strategies as st
 
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import DataAtRisk
-from carbon_platform.release.guard import guard, risks
+from carbon_platform.release.difference import FieldChange
+from carbon_platform.release.guard import guard, guard_made_anew, risks
 from carbon_platform.release.helm import encode_release
 from carbon_platform.release.history import Revision
 from carbon_platform.release.plan import Action, Change, Plan
 
-API = {"StatefulSet": "apps/v1", "Deployment": "apps/v1", "CustomResourceDefinition": "apiextensions.k8s.io/v1"}
+API = {
+    "Cluster": "db.example/v1",
+    "StatefulSet": "apps/v1",
+    "Deployment": "apps/v1",
+    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
+}
 
 
 def change(action: Action, kind: str, name: str = "db", *, before: int = 0, after: int = 0) -> Change:
@@ -43,6 +50,7 @@ RISKS = [
     (change(Action.DELETE, "Namespace"), "delete:Namespace/db"),
     (change(Action.DELETE, "CustomResourceDefinition"), "delete:CustomResourceDefinition/db"),
     (change(Action.DELETE, "StatefulSet"), "delete:StatefulSet/here/db"),
+    (change(Action.DELETE, "Cluster"), "delete:Cluster/here/db"),
     (change(Action.REFUSED, "StatefulSet"), "recreate:StatefulSet/here/db"),
     (change(Action.REFUSED, "PersistentVolumeClaim"), "recreate:PersistentVolumeClaim/here/db"),
     (change(Action.UPDATE, "StatefulSet", before=3, after=1), "scale-down:StatefulSet/here/db"),
@@ -135,5 +143,58 @@ def test_an_older_chart_is_none_of_the_guards_business_where_there_is_no_data() 
     assert words(plan(deployed=revision("2.0.0")), stateful=False, version="1.0.0") == []
 
 
-def test_an_older_chart_after_a_failed_upgrade_is_the_way_back() -> None:
-    assert words(plan(deployed=revision("2.0.0", "failed")), version="1.0.0") == []
+def test_an_older_chart_after_a_failed_upgrade_needs_a_word_too() -> None:
+    """It may have migrated data before it failed."""
+    assert words(plan(deployed=revision("2.0.0", "failed")), version="1.0.0") == ["downgrade:db"]
+
+
+def test_replicas_that_the_chart_no_longer_says_are_what_the_dry_run_told() -> None:
+    field = FieldChange("spec.replicas", "3", "1", ("spec", "replicas"))
+    left_out = dataclasses.replace(change(Action.UPDATE, "StatefulSet", before=3), fields=(field,))
+    assert words(plan(left_out)) == ["scale-down:StatefulSet/here/db"]
+
+
+def test_a_generated_secret_that_is_gone_needs_its_own_word() -> None:
+    gone = [ObjectName("v1", "Secret", "here", "login"), ObjectName("v1", "Secret", "here", "keys")]
+    with pytest.raises(DataAtRisk) as caught:
+        guard_made_anew("db", gone, ["generate:Secret/here/login"])
+    assert caught.value.fix.endswith("carbon up db --confirm generate:Secret/here/keys")
+    guard_made_anew("db", gone, ["generate:Secret/here/login", "generate:Secret/here/keys"])
+    guard_made_anew("db", [], [])
+
+
+LOST = ObjectName("v1", "PersistentVolumeClaim", "here", "data-db-0")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *(change(Action.CREATE, kind) for kind in ("StatefulSet", "Deployment", "DaemonSet")),
+        change(Action.UPDATE, "StatefulSet"),
+        change(Action.CREATE, "PersistentVolumeClaim", "data-db-0"),
+    ],
+    ids=lambda made: f"{made.action} {made.object.kind}",
+)
+@pytest.mark.parametrize("stateful", [True, False])
+def test_an_empty_volume_in_place_of_a_lost_one_needs_a_word(made: Change, stateful: bool) -> None:
+    with pytest.raises(DataAtRisk) as caught:
+        guard(plan(made), stateful, None, [], [LOST])
+    word = "empty:PersistentVolumeClaim/here/data-db-0"
+    assert f"--confirm {word}" in caught.value.fix
+    guard(plan(made), stateful, None, [word], [LOST])
+    guard(plan(made), stateful, None, [], [])
+
+
+def test_a_lost_volume_is_no_risk_while_nothing_is_started_that_mounts_it() -> None:
+    others = (change(Action.CREATE, "PersistentVolumeClaim", "other"), change(Action.UPDATE, "ConfigMap"))
+    guard(plan(*others), True, None, [], [LOST])
+    guard(plan(change(Action.DEFERRED, "StatefulSet")), True, None, [], [LOST])
+
+
+def test_a_restart_under_a_lost_volume_needs_a_word_though_nothing_changes() -> None:
+    with pytest.raises(DataAtRisk) as caught:
+        guard(plan(), True, None, [], [LOST], restarts=True)
+    word = "empty:PersistentVolumeClaim/here/data-db-0"
+    assert f"--redeploy --confirm {word}" in caught.value.fix
+    guard(plan(), True, None, [word], [LOST], restarts=True)
+    guard(plan(), True, None, [], [], restarts=True)

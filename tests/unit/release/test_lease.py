@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon_platform.release.lease import WRITER_VARIABLE, Writer, dead, expired, left_behind, process, this_process
+from carbon_platform.release.lease import (
+    WRITER_VARIABLE,
+    Writer,
+    abandoned,
+    dead,
+    expired,
+    left_behind,
+    process,
+    this_process,
+)
 
 WRITERS = st.builds(
     Writer,
@@ -42,14 +51,18 @@ def test_a_holder_that_is_no_writer_of_ours_is_nobody_we_know(text: str) -> None
 def child() -> Iterator[subprocess.Popen[bytes]]:
     """A process that lives until its input ends, marked as left behind by a writer."""
     environment = {**os.environ, WRITER_VARIABLE: str(BEFORE)}
-    command = [sys.executable, "-S", "-c", "import sys; sys.stdin.read()", "upgrade", "app", "--namespace", "here"]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE) as process:
+    program = "import sys; print('up', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-S", "-c", program, "upgrade", "app", "--namespace", "here"]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        # Popen returns in the middle of exec, a moment before /proc shows the new program's words.
+        assert process.stdout.readline() == b"up\n"
         yield process
         process.kill()
 
 
-BEFORE = dataclasses.replace(this_process(), pid=4_000_000, started="1")
-"""A writer of this machine that is no more."""
+BEFORE = dataclasses.replace(this_process(), pid=4_000_000, started=str(os.getpid()))
+"""A writer of this machine that is no more; of this process of tests alone."""
 
 
 def test_a_process_that_runs_is_alive_and_dead_when_it_has_ended(child: subprocess.Popen[bytes]) -> None:
@@ -97,3 +110,22 @@ NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 )
 def test_a_lease_is_over_when_it_was_not_renewed_for_its_duration(spec: dict[str, object], over: bool) -> None:
     assert expired({"spec": spec}, NOW) is over
+
+
+def held_by(holder: str) -> dict[str, object]:
+    return {"spec": {"holderIdentity": holder, "renewTime": "2026-01-01T12:00:00.000000Z", "leaseDurationSeconds": 30}}
+
+
+@given(st.integers(-(10**6), 10**6))
+def test_a_writer_of_this_machine_is_asked_by_its_process_alone_whatever_the_clock_says(seconds: int) -> None:
+    """It may have been set by an hour, or the machine have slept."""
+    now, me = NOW + datetime.timedelta(seconds=seconds), this_process()
+    assert not abandoned(held_by(str(me)), me, now)
+    assert abandoned(held_by(str(BEFORE)), me, now)
+
+
+@pytest.mark.parametrize("holder", ["elsewhere_abcdef12_7_1", "some-other-program", ""])
+@pytest.mark.parametrize(("seconds", "over"), [(-3600, False), (0, False), (30, False), (31, True)])
+def test_a_writer_elsewhere_is_known_by_its_silence_alone(holder: str, seconds: int, over: bool) -> None:
+    now = NOW + datetime.timedelta(seconds=seconds)
+    assert abandoned(held_by(holder), this_process(), now) is over

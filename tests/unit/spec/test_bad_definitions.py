@@ -64,6 +64,10 @@ ATTRIBUTES = {
     "a duration that is none": ("  deadline: soon # here\n", ["'soon'", "such as 30s, 5m or 1h30m"]),
     "a duration of nothing": ("  heal:\n    window: 0s # here\n", ["'0s'", "positive"]),
     "text where a number belongs": ("  heal:\n    budget: three # here\n", ["heal.budget", "valid integer"]),
+    "a drift policy that there is not": (
+        "  drift: {policy: ignore} # here\n",
+        ["drift.policy", "'report' or 'correct'"],
+    ),
     "one thing where a list belongs": ("  needs: postgres # here\n", ["needs", "valid list"]),
     "an unknown need, with the nearest": (
         "  needs:\n    - othre # here\n",

@@ -75,6 +75,85 @@ def test_nothing_named_means_everything_in_order() -> None:
     assert graph.select({"b": ["c"], "c": [], "a": []}, []) == ["a", "c", "b"]
 
 
+PLATFORM = ["datahub", "dolphinscheduler", "dolphinscheduler_etl_workflow", "iceberg_rest", "iceberg_tables"]
+PLATFORM += ["kafka", "kafka_topics", "kuberay_operator", "object_store", "postgres", "ray_cluster", "redis", "trino"]
+PLATFORM += ["zookeeper"]
+SQL_KEYS = ["deadline", "expect", "name", "port", "service", "service_namespace", "sql", "type", "user"]
+
+
+def suggested(name: str, known: list[str]) -> str | None:
+    _, suggests, end = graph.nearest(name, known).partition("; did you mean ")
+    return end.removesuffix("?").strip("'") if suggests else None
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("postgre", "postgres"),
+        ("postgresql", "postgres"),
+        ("kafak", "kafka"),
+        ("kafka-topic", "kafka_topics"),
+        ("trino_", "trino"),
+        ("objectstore", "object_store"),
+        ("zoo_keeper", "zookeeper"),
+        ("iceberg", "iceberg_rest"),
+        ("dolphin", "dolphinscheduler"),
+        ("ray", "ray_cluster"),
+    ],
+)
+def test_a_typo_or_a_beginning_is_helped(name: str, meant: str) -> None:
+    assert suggested(name, PLATFORM) == meant
+
+
+def test_a_typo_in_a_short_word_is_helped() -> None:
+    assert suggested("qsl", SQL_KEYS) == "sql"
+
+
+OTHERS = [
+    "nonsens",
+    "nonsense",
+    "store",
+    "table",
+    "minio",
+    "grafana",
+    "operator",
+    "register",
+    "restart",
+    "rest",
+    "rust",
+]
+OTHERS += ["project", "catalogue", "radio", "postman", "airflow", "taking", "option", "mysql", "results", "r", "_", ""]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_word_is_not_taken_for_a_typo(name: str) -> None:
+    assert suggested(name, PLATFORM) is None
+
+
+@st.composite
+def typos(draw: st.DrawFn) -> tuple[str, str]:
+    """A name of the platform, and what becomes of it by one slip: a letter left out, added, or two of them swapped."""
+    name = draw(st.sampled_from(PLATFORM))
+    at = draw(st.integers(0, len(name) - 2))
+    slips = [
+        name[:at] + name[at + 1 :],
+        f"{name[:at]}x{name[at:]}",
+        name[:at] + name[at + 1] + name[at] + name[at + 2 :],
+    ]
+    return name, draw(st.sampled_from(slips))
+
+
+@given(typos())
+def test_one_slip_leads_back_to_the_name(typo: tuple[str, str]) -> None:
+    name, slipped = typo
+    assert slipped in PLATFORM or suggested(slipped, PLATFORM) == name
+
+
+@given(st.text("bfgjlmqvwxy", min_size=1))
+def test_what_shares_few_letters_with_every_name_is_not_helped(name: str) -> None:
+    assert suggested(name, PLATFORM) is None
+
+
 @pytest.mark.parametrize(("name", "end"), [("postgers", "; did you mean 'postgres'?"), ("xyz", ".")])
 def test_a_name_that_is_near_one_is_suggested_and_no_other(name: str, end: str) -> None:
     assert graph.nearest(name, ["postgres", "redis"]) == end

@@ -1,0 +1,92 @@
+"""The sensor that heals: it holds a view of the cluster, and starts a run the moment something is to be healed."""
+
+import functools
+from collections.abc import Iterator
+
+import dagster as dg
+from dagster._grpc.utils import default_sensor_grpc_timeout
+
+from carbon_platform.components.attempt import over_before_it_began, tags
+from carbon_platform.components.sweep import HEALTHY
+from carbon_platform.healing.decide import Decision
+from carbon_platform.healing.loop import Healer, Request
+from carbon_platform.healing.symptoms import Symptom
+from carbon_platform.healing.watcher import Watcher
+from carbon_platform.settings import settings
+from carbon_platform.spec.platform import Platform
+
+_HOLD_SECONDS = 240.0
+_TO_ANSWER_SECONDS = 20.0
+
+
+@functools.cache
+def _healer() -> Healer:
+    """One for the process: the view of the cluster outlives evaluations."""
+    watcher = Watcher(settings())
+    watcher.start()
+    return Healer(settings(), watcher)
+
+
+def hold_seconds() -> float:
+    """How long one evaluation waits for something to happen: less than the daemon waits for a sensor."""
+    return min(_HOLD_SECONDS, max(default_sensor_grpc_timeout() - _TO_ANSWER_SECONDS, 0.0))
+
+
+def healing_sensor(platform: Platform) -> dg.SensorDefinition:
+    """The sensor `heal`. Each run of its job is an ordinary materialization, tagged with incident and attempt."""
+    keys = frozenset(platform.components)
+    job = dg.define_asset_job(
+        "heal", selection=dg.AssetSelection.assets(*sorted(keys)), description="Heals components, and verifies them."
+    )
+
+    @dg.sensor(
+        name="heal",
+        job=job,
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Watches the cluster and the checks, and heals what breaks, root cause first.",
+    )
+    def heal(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        step = _healer().hold(hold_seconds())
+        requests = [
+            _run_request(request)
+            for request in step.requests
+            # A component that came with a definition this process has not loaded can't be asked for yet.
+            if keys.issuperset(request.components) and not over_before_it_began(request, context.instance)
+        ]
+        return dg.SensorResult(run_requests=requests, asset_events=list(failures(step.broken, keys)))
+
+    return heal
+
+
+def _run_request(request: Request) -> dg.RunRequest:
+    forced = {"remedy": request.remedy.value}
+    return dg.RunRequest(
+        run_key=request.key,
+        asset_selection=[dg.AssetKey(key) for key in request.components],
+        run_config={"ops": {key: {"config": forced} for key in request.components}},
+        tags=tags(request),
+    )
+
+
+def failures(broken: tuple[Decision, ...], keys: frozenset[str]) -> Iterator[dg.AssetCheckEvaluation]:
+    """What people see at once in the lineage: the failed check with its cause."""
+    for decision in broken:
+        if decision.component in keys:
+            metadata = {"cause": decision.reason, "verdict": decision.verdict.value} | _told(decision.symptom)
+            yield dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(decision.component),
+                check_name=HEALTHY,
+                passed=False,
+                severity=dg.AssetCheckSeverity.ERROR,
+                description=decision.reason,
+                metadata=metadata | ({"remedy": decision.remedy.value} if decision.remedy else {}),
+            )
+
+
+def _told(symptom: Symptom | None) -> dict[str, str]:
+    """The fix, and what the cluster says."""
+    if symptom is None:
+        return {}
+    evidence = "\n".join(symptom.cause.evidence) if symptom.cause else ""
+    return {name: text for name, text in (("fix", symptom.fix), ("evidence", evidence)) if text}

@@ -1,0 +1,116 @@
+"""What the drift of a component is, and how a planned change becomes one. Pure."""
+
+import dataclasses
+import enum
+from collections.abc import Iterable
+
+from carbon_platform.content.base import ContentChange
+from carbon_platform.errors import CarbonError
+from carbon_platform.release.difference import ABSENT_TEXT
+from carbon_platform.release.managed_fields import Owners, owner, owners
+from carbon_platform.release.plan import Action, Change
+from carbon_platform.spec.platform import Component
+
+
+class Verdict(enum.StrEnum):
+    """How a component compares."""
+
+    IN_SYNC = "in_sync"
+    DRIFTED = "drifted"
+    ABSENT = "absent"
+    """Not installed: there is nothing to compare."""
+    DEPLOYING = "deploying"
+    """Somebody is at work on it: what differs now is not drift."""
+    FAILED = "failed"
+    """It could not be compared; the error says why."""
+    UNKNOWN = "unknown"
+    """The API server can't be reached."""
+
+
+class Deed(enum.StrEnum):
+    """What was done to an object."""
+
+    DELETED = "deleted"
+    EDITED = "edited"
+    ADDED = "added to"
+    """Only fields that nobody declared were added."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldDrift:
+    """One field that is live otherwise than it was deployed."""
+
+    path: str
+    live: str
+    desired: str
+    by: str = ""
+    """The field manager that set it; empty when nobody knows, as of what was removed."""
+    at: str = ""
+    """When (RFC 3339)."""
+
+    def __str__(self) -> str:
+        who = f"  (by {self.by}{f' at {self.at}' if self.at else ''})" if self.by else ""
+        return f"{self.path}: {self.live} → {self.desired}{who}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectDrift:
+    """One object that is not as it was deployed."""
+
+    deed: Deed
+    object: str
+    fields: tuple[FieldDrift, ...] = ()
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Drift:
+    """One component, compared."""
+
+    component: Component
+    verdict: Verdict
+    objects: tuple[ObjectDrift, ...] = ()
+    reason: str = ""
+    """In a sentence, for a person."""
+    error: CarbonError | None = None
+
+    @property
+    def differences(self) -> int:
+        """Fields that differ; an object that is gone, or not told field by field, counts as one."""
+        return sum(len(one.fields) or 1 for one in self.objects)
+
+
+def of_release(component: Component, changes: Iterable[Change]) -> Drift:
+    """The drift that the plan of an applied release is."""
+    return _drift(component, tuple(_of_change(change) for change in changes))
+
+
+def of_content(component: Component, changes: Iterable[ContentChange]) -> Drift:
+    """The drift that the plan of applied content is. Nobody notes down who changed content."""
+    return _drift(component, tuple(ObjectDrift(Deed.EDITED, change.object, (), change.change) for change in changes))
+
+
+def _drift(component: Component, objects: tuple[ObjectDrift, ...]) -> Drift:
+    if not objects:
+        return Drift(component, Verdict.IN_SYNC, reason="live is as deployed")
+    told = ", ".join(f"{one.object} {one.deed}" for one in objects)
+    return Drift(component, Verdict.DRIFTED, objects, told)
+
+
+def _of_change(change: Change) -> ObjectDrift:
+    owned = owners(change.live) if change.live and change.fields else {}
+    fields = tuple(_field(f.path, f.live, f.desired, f.steps, owned) for f in change.fields)
+    if change.action in {Action.CREATE, Action.DEFERRED}:
+        deed = Deed.DELETED
+    elif change.removed and all(field.desired == ABSENT_TEXT for field in fields):
+        deed = Deed.ADDED
+    else:
+        deed = Deed.EDITED
+    return ObjectDrift(deed, str(change.object), fields, change.reason)
+
+
+def _field(path: str, live: str, desired: str, steps: tuple[str, ...], owned: Owners) -> FieldDrift:
+    who = owner(owned, steps)
+    if who is None or who.ours:
+        return FieldDrift(path, live, desired)
+    return FieldDrift(path, live, desired, who.manager, who.at)

@@ -1,0 +1,83 @@
+"""The condition of every component: what the cluster shows and what the checks last said, in one. Pure."""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+
+from carbon_platform.healing.decide import Attempt, Condition, Policy
+from carbon_platform.healing.symptoms import Sign, Symptom, of_record
+from carbon_platform.records import Record
+from carbon_platform.spec import graph
+from carbon_platform.spec.platform import Component, Platform
+
+
+def conditions(
+    platform: Platform,
+    shown: Mapping[str, Sequence[Symptom]],
+    busy: Mapping[str, str],
+    records: Mapping[str, Record],
+    attempts: Iterable[Attempt],
+) -> dict[str, Condition]:
+    """Every component's condition. `shown`: symptoms that the cluster shows; `busy`: who is at work."""
+    helped = [attempt for attempt in attempts if attempt.helped]
+    found = {}
+    for key, component in platform.components.items():
+        record = records.get(key, Record(key))
+        below = graph.closure(platform.needs, [key]) - {key}
+        verified = seconds(record.verified_at)
+        found[key] = Condition(
+            symptoms=(*_to_heal(component, record, shown.get(key, ())), *of_record(component, record)),
+            policy=Policy(component.heal.budget, component.heal.limit, component.heal.window),
+            exempt=_exempt(component, record, [records.get(need, Record(need)) for need in component.needs]),
+            busy=busy.get(key, ""),
+            can_roll_back=_can_roll_back(component, record),
+            need_recovered=any(a.component in below and (a.ended or 0.0) > verified for a in helped),
+            reruns_jobs=component.release is not None,
+        )
+    return found
+
+
+def seconds(at: str) -> float:
+    """A time of the records as seconds since the epoch; 0 for never."""
+    return datetime.datetime.fromisoformat(at).timestamp() if at else 0.0
+
+
+_OF_THE_DEFINITION = frozenset({Sign.MISSING, Sign.EDITED, Sign.ALIAS})
+_EDITS = frozenset({Sign.EDITED, Sign.ALIAS})
+
+
+def _to_heal(component: Component, record: Record, shown: Sequence[Symptom]) -> list[Symptom]:
+    """Without what only says that another definition is deployed, and without edits that are to be reported only.
+
+    Neither breaks anything, and nobody waits for it.
+    """
+    left = _OF_THE_DEFINITION if record.digest != component.digest else frozenset()
+    if component.drift.policy == "report":
+        left |= _EDITS
+    return [symptom for symptom in shown if symptom.sign not in left]
+
+
+def _exempt(component: Component, record: Record, needs: Iterable[Record]) -> str:
+    if not record.verified_at:
+        return "it was never verified: a person deploys it first"
+    if record.quarantined:
+        return f"quarantined: {record.quarantined}"
+    if not component.heal.budget:
+        return "its healing is left to people (budget 0)"
+    if record.rolled_back == component.digest:
+        return "it was rolled back, as its definition of now did not work; correct that and deploy it"
+    if record.digest != component.digest:
+        return "its definition has changed and is not deployed yet"
+    # A need that was proven since may have been what it was blocked for.
+    since = any(need.verified_at > record.failed_at for need in needs)
+    if record.blocked and record.failed_at > record.verified_at and not since:
+        return f"blocked: {record.failure.splitlines()[0]}"
+    return ""
+
+
+def _can_roll_back(component: Component, record: Record) -> bool:
+    return bool(
+        component.release
+        and not component.release.stateful
+        and record.verified_revision is not None
+        and record.verified_revision != record.revision
+    )

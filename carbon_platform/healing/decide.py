@@ -1,0 +1,216 @@
+"""What to heal now, what to leave, and why. Pure: states, graph, history and clock in; decisions out.
+
+The rules, in the order in which they are asked:
+
+1. What Carbon does not answer for (never verified, its definition not deployed, quarantined) is left.
+2. What needs something broken, or not yet proven to work again, is not healed: it waits for the lowest such thing.
+3. What somebody is at work on is left; so is what has an attempt under way.
+4. Attempts that did not help are counted over a window: a spent budget quarantines, and so do more attempts of any
+   kind than a component that is healed each time, and breaks again, would need.
+5. Between attempts lies a pause that doubles, give or take a fifth.
+6. The remedy is the first one that fits the symptoms and was not tried in this incident.
+"""
+
+import dataclasses
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from carbon_platform.healing.symptoms import Sign, Symptom, first_cause
+from carbon_platform.health.cause import Kind
+from carbon_platform.materialization.remedy import Remedy
+from carbon_platform.spec import graph
+
+_PAUSE_SECONDS = 10.0
+_LONGEST_PAUSE_SECONDS = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """How often Carbon may try by itself."""
+
+    budget: int
+    """Attempts that did not help, per window."""
+    limit: int
+    """Attempts of any kind, per window."""
+    window: float
+    """Seconds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """One component as it is now."""
+
+    symptoms: tuple[Symptom, ...]
+    policy: Policy
+    exempt: str = ""
+    """Why Carbon does not heal it by itself; empty when it does."""
+    busy: str = ""
+    """Who is at work on it; empty when nobody is."""
+    can_roll_back: bool = False
+    """It keeps no data, and a revision other than the deployed one was proven to work."""
+    need_recovered: bool = False
+    """Something it needs was changed or healed after it was last verified itself."""
+    reruns_jobs: bool = False
+    """Its failed Jobs may run twice."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """One healing run."""
+
+    component: str
+    incident: str
+    remedy: Remedy
+    at: float
+    """When it was decided, in seconds since the epoch, as all times here."""
+    ended: float | None = None
+    helped: bool = False
+
+
+class Verdict(enum.StrEnum):
+    """What becomes of a broken component now."""
+
+    HEAL = "heal"
+    WAIT = "wait"
+    """For the lowest broken thing that it needs."""
+    LEAVE = "leave"
+    QUARANTINE = "quarantine"
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """What to do about one broken component."""
+
+    component: str
+    verdict: Verdict
+    reason: str
+    remedy: Remedy | None = None
+    root: str = ""
+    """What it waits for."""
+    again_at: float | None = None
+    """When the decision may be another though nothing has changed."""
+    symptom: Symptom | None = None
+    """What it rests on, for people; where something is healed, or given up."""
+
+
+def decide(
+    conditions: Mapping[str, Condition],
+    needs: graph.Needs,
+    attempts: Sequence[Attempt],
+    open_incidents: Mapping[str, str],
+    now: float,
+) -> list[Decision]:
+    """One decision for each broken component, what is needed first.
+
+    `attempts`: in the order in which they were made, which their times may not tell: a clock can be set back.
+    `open_incidents`: id by component; one that is open though nothing shows any more is not proven to be over.
+    """
+    by_component: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        by_component.setdefault(attempt.component, []).append(attempt)
+    under_way = {attempt.component for attempt in attempts if attempt.ended is None}
+    broken = {key for key, condition in conditions.items() if condition.symptoms}
+    not_right = broken | under_way | set(open_incidents)
+    order = graph.in_order(needs)
+    decisions = []
+    for key in (key for key in order if key in broken):
+        below = graph.closure(needs, [key]) - {key}
+        root = next((need for need in order if need in below & not_right), "")
+        mine = by_component.get(key, [])
+        decisions.append(_decide(key, conditions[key], root, mine, open_incidents.get(key), now))
+    return decisions
+
+
+def _decide(
+    key: str, condition: Condition, root: str, attempts: Sequence[Attempt], incident: str | None, now: float
+) -> Decision:
+    if condition.exempt:
+        return Decision(key, Verdict.LEAVE, condition.exempt)
+    if root:
+        return Decision(key, Verdict.WAIT, f"waits for {root}, which it needs", root=root)
+    if any(attempt.ended is None for attempt in attempts):
+        return Decision(key, Verdict.LEAVE, "an attempt is under way")
+    if condition.busy:
+        return Decision(key, Verdict.LEAVE, f"{condition.busy} is at work on it")
+    policy, first = condition.policy, condition.symptoms[0]
+    counted = [attempt for attempt in attempts if attempt.remedy is not Remedy.WAKE]
+    recent = [attempt for attempt in counted if _since(attempt.at, now) < policy.window]
+    spent = _spent(recent, policy)
+    if spent:
+        return Decision(key, Verdict.QUARANTINE, f"{spent}: {first}", symptom=first)
+    due = now + _wait(key, recent, policy, now)
+    if due > now:
+        return Decision(key, Verdict.LEAVE, "pauses between attempts", again_at=due)
+    tried = [attempt.remedy for attempt in recent if attempt.incident == incident]
+    remedy = choose(condition, tried)
+    if remedy is None:
+        return Decision(key, Verdict.QUARANTINE, _out_of_reach(condition), symptom=first)
+    return Decision(key, Verdict.HEAL, str(first), remedy, symptom=first)
+
+
+def _since(then: float, now: float) -> float:
+    """Seconds between the two; none when the clock was set back in between."""
+    return max(0.0, now - then)
+
+
+def _spent(recent: Sequence[Attempt], policy: Policy) -> str:
+    failed = sum(not attempt.helped for attempt in recent)
+    if failed >= policy.budget:
+        times = f"{failed} attempt{'s' if failed != 1 else ''}"
+        return f"{times} within {policy.window:g} s did not help" if failed else "it is left to people (budget 0)"
+    if len(recent) >= policy.limit:
+        return f"it was healed {len(recent)} times within {policy.window:g} s and breaks again each time"
+    return ""
+
+
+def _wait(key: str, recent: Sequence[Attempt], policy: Policy, now: float) -> float:
+    """Seconds until the next attempt. One after a success comes at once, until it gets to be many of them."""
+    if not recent or recent[-1].ended is None:
+        return 0.0
+    failed = 0
+    for attempt in reversed(recent):
+        if attempt.helped:
+            break
+        failed += 1
+    doublings = failed - 1 if failed else len(recent) - 1 - policy.limit // 2
+    if doublings < 0:
+        return 0.0
+    if recent[-1].ended > now:
+        return 0.0  # the clock was set back: how long ago that was can't be told, and the window still counts it
+    pause = min(_PAUSE_SECONDS * 2.0**doublings, _LONGEST_PAUSE_SECONDS) * _jitter(key, recent[-1].at)
+    return max(0.0, pause - (now - recent[-1].ended))
+
+
+def _jitter(key: str, at: float) -> float:
+    """Between 0.8 and 1.2, the same for the same attempt: so that not all that broke at once is tried at once."""
+    digest = hashlib.sha256(f"{key} {at}".encode()).digest()
+    return 0.8 + 0.4 * digest[0] / 255
+
+
+_BEYOND_RESTARTS = frozenset({Kind.IMAGE, Kind.OUT_OF_MEMORY, Kind.UNSCHEDULABLE, Kind.VOLUME, Kind.QUOTA})
+"""Causes that a restart repeats."""
+
+
+def choose(condition: Condition, tried: Sequence[Remedy]) -> Remedy | None:
+    """The remedy to try next, or None when there is none that Carbon may use by itself."""
+    signs = {symptom.sign for symptom in condition.symptoms}
+    differs = signs & {Sign.MISSING, Sign.EDITED, Sign.ALIAS, Sign.CONTENT}
+    if differs:
+        return Remedy.REPOINT if differs == {Sign.ALIAS} and Remedy.REPOINT not in tried else Remedy.REAPPLY
+    ladder: list[Remedy] = []
+    if Sign.JOB_FAILED in signs and condition.reruns_jobs:
+        ladder.append(Remedy.RERUN_JOB)
+    cause = first_cause(condition.symptoms)
+    if signs & {Sign.UNREADY, Sign.CHECK} and (cause is None or cause.kind not in _BEYOND_RESTARTS):
+        ladder += [Remedy.RESTART] if condition.need_recovered else [Remedy.VERIFY, Remedy.RESTART]
+    if condition.can_roll_back and Sign.JOB_FAILED not in signs:  # it may have changed data half the way
+        ladder.append(Remedy.ROLL_BACK)
+    left = [remedy for remedy in ladder if remedy not in tried]
+    return left[0] if left else Remedy.VERIFY if Remedy.RESTART in ladder else None
+
+
+def _out_of_reach(condition: Condition) -> str:
+    cause = first_cause(condition.symptoms)
+    fix = cause.fix if cause else condition.symptoms[0].fix
+    return f"nothing is left that may be done by itself: {condition.symptoms[0]}" + (f"; {fix}" if fix else "")

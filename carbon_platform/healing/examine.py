@@ -1,0 +1,113 @@
+"""A look at components for their symptoms, once, with the causes that the cluster tells: what `carbon doctor` shows."""
+
+import asyncio
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from carbon_platform.cluster.client import Api
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.errors import CarbonError
+from carbon_platform.healing.explain import explain
+from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_record, of_release
+from carbon_platform.health.cause import Cause, Kind
+from carbon_platform.health.status import condition, status
+from carbon_platform.materialization.session import Session
+from carbon_platform.records import Record
+from carbon_platform.release.plan import compare
+from carbon_platform.release.render import render
+from carbon_platform.spec import graph
+from carbon_platform.spec.platform import Component, Platform
+
+_AT_ONCE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One broken component."""
+
+    component: str
+    symptoms: tuple[Symptom, ...]
+    root: str
+    """The lowest broken thing that it needs; empty when the cause is its own."""
+
+
+async def examine(platform: Platform, keys: Iterable[str], session: Session) -> tuple[list[Finding], list[Symptom]]:
+    """What is broken, root causes first; and what is wrong with the cluster's nodes. Raises Unreachable."""
+    records, limit = session.records.all(), asyncio.Semaphore(_AT_ONCE)
+    chosen = [key for key in platform.order if key in graph.closure(platform.needs, keys)]
+
+    async def one(key: str) -> tuple[Symptom, ...]:
+        component = platform.components[key]
+        async with limit:
+            return await symptoms_of(component, records.get(key, Record(key)), session)
+
+    nodes, found = await asyncio.gather(_nodes(session.api), asyncio.gather(*(one(key) for key in chosen)))
+    return findings(dict(zip(chosen, found, strict=True)), platform.needs, platform.order), nodes
+
+
+def findings(symptoms: Mapping[str, Sequence[Symptom]], needs: graph.Needs, order: Sequence[str]) -> list[Finding]:
+    """The broken components, each with its root, those that are a root first. Pure."""
+    broken = [key for key in order if symptoms.get(key)]
+    told = []
+    for key in broken:
+        below = graph.closure(needs, [key]) - {key}
+        told.append(Finding(key, tuple(symptoms[key]), next((need for need in broken if need in below), "")))
+    return sorted(told, key=lambda finding: bool(finding.root))
+
+
+async def symptoms_of(component: Component, record: Record, session: Session) -> tuple[Symptom, ...]:
+    """Everything that is wrong with one component: its objects, its Services, its checks as last seen."""
+    checks = of_record(component, record)
+    if record.failure and record.failed_at > record.verified_at:
+        error = CarbonError.read(record.failure)
+        checks.append(Symptom(Sign.UNREADY, "last deployment", error.told, fix=error.fix))
+    if component.release is None:
+        return tuple(checks)
+    api = session.api
+    try:
+        desired = await render(component, session.helm, api, session.settings.cache)
+    except CarbonError as error:
+        return (Symptom(Sign.UNREADY, f"release {component.release.name}", error.summary, fix=error.fix), *checks)
+    objects = (*desired.crds, *desired.objects)
+    names = [ObjectName.of(obj) for obj in objects]
+    live = dict(zip(names, await asyncio.gather(*(api.find(name) for name in names)), strict=True))
+    there = [obj for obj in objects if live[ObjectName.of(obj)] is not None]
+    compared = await asyncio.gather(*(compare(obj, api, component.drift.managers) for obj in there))
+    edits = {ObjectName.of(obj): edits_of(found) for obj, found in zip(there, compared, strict=True)}
+    found = of_release(desired, live.get, edits)
+    broken = [obj for obj in live.values() if obj and not status(obj).ready]
+    found += await _services(objects, live, api)
+    return (*await explain(found, broken, api), *checks)
+
+
+async def _services(objects: Iterable[Object], live: Mapping[ObjectName, Object | None], api: Api) -> list[Symptom]:
+    """Services that lead nowhere."""
+    names = [ObjectName.of(obj) for obj in objects if obj["kind"] == "Service"]
+    services = [found for name in names if (found := live[name]) and found["spec"].get("selector")]
+    return [symptom for found in await asyncio.gather(*(_endpoints(one, api) for one in services)) for symptom in found]
+
+
+async def _endpoints(service: Object, api: Api) -> list[Symptom]:
+    name = ObjectName.of(service)
+    labels = f"kubernetes.io/service-name={name.name}"
+    slices = await api.list("discovery.k8s.io/v1", "EndpointSlice", name.namespace, labels=labels)
+    every = service["spec"].get("publishNotReadyAddresses")
+    endpoints = [one for piece in slices for one in piece.get("endpoints") or ()]
+    if any(every or one.get("conditions", {}).get("ready") is not False for one in endpoints):
+        return []
+    selector = ", ".join(f"{k}={v}" for k, v in sorted(service["spec"]["selector"].items()))
+    why = f"no ready pod stands behind it: its selector is {selector}"
+    cause = Cause(Kind.NO_ENDPOINTS, name, why, "see the pods that its selector means, and their readiness")
+    return [Symptom(Sign.UNREADY, str(name), why, cause, cause.fix)]
+
+
+async def _nodes(api: Api) -> list[Symptom]:
+    found = []
+    for node in await api.list("v1", "Node"):
+        ready = condition(node, "Ready")
+        if ready.get("status") != "True":
+            why = str(ready.get("message") or ready.get("reason") or "it says nothing of itself")
+            name = ObjectName.of(node)
+            found.append(Symptom(Sign.UNREADY, str(name), f"not ready: {why}", fix="see the node and its kubelet"))
+    return found

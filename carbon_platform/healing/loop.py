@@ -1,0 +1,229 @@
+"""The loop: what was seen → a decision → an attempt in the book → a run to be started. Knows nothing of Dagster."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from carbon_platform.healing.conditions import conditions, seconds
+from carbon_platform.healing.decide import Attempt, Condition, Decision, Verdict, decide
+from carbon_platform.healing.incidents import Book, Incident, Tried, book_of
+from carbon_platform.healing.watcher import View, Watcher
+from carbon_platform.materialization.remedy import Remedy
+from carbon_platform.materialization.session import platform_key
+from carbon_platform.records import Record, Records
+from carbon_platform.release.lease import Writer, dead, this_process
+from carbon_platform.settings import Settings
+from carbon_platform.spec import graph
+from carbon_platform.spec.platform import Platform
+
+_UNSTARTED_SECONDS = 4.0
+"""A run that has not begun by then is asked for again, and so on; asking twice starts it once."""
+_SILENT_SECONDS = 60.0
+"""Who lives asks again for what it asked for; another asks in its place only after so long."""
+_LOST_SECONDS = 1800.0
+"""An attempt of which nothing was heard for so long has failed."""
+_LOOK_SECONDS = 1.0
+"""Records are a file: whether it changed is looked at this often."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A run to be started."""
+
+    incident: str
+    number: int
+    components: tuple[str, ...]
+    remedy: Remedy
+    cause: str
+
+    @property
+    def key(self) -> str:
+        """The same for the same attempt, however often it is asked for."""
+        return f"{self.incident}:{self.number}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one look at everything led to."""
+
+    requests: tuple[Request, ...] = ()
+    broken: tuple[Decision, ...] = ()
+    """Decisions that people should see: something is healed now, or was quarantined."""
+    again_at: float | None = None
+
+
+class Healer:
+    """Decides, for as long as its process lives. `clock` gives seconds since the epoch."""
+
+    def __init__(self, settings: Settings, watcher: Watcher, clock: Callable[[], float] = time.time) -> None:
+        self._settings, self._watcher, self._clock = settings, watcher, clock
+
+    def hold(self, seconds_: float) -> Step:
+        """Return as soon as a run is to be started or something was quarantined; an empty step after `seconds_`."""
+        ends = time.monotonic() + seconds_
+        seen: tuple[View | None, tuple[int, int]] = (None, (0, 0))
+        again_at: float | None = None
+        while True:
+            view = self._watcher.view()
+            version = self._records(view).version()
+            due = again_at is not None and self._clock() >= again_at
+            if view is not seen[0] or version != seen[1] or due:
+                seen = (view, version)
+                step = self.step(view)
+                if step.requests or step.broken:
+                    return step
+                again_at = step.again_at
+            left = ends - time.monotonic()
+            if left <= 0:
+                return Step()
+            self._watcher.wait(min(left, _LOOK_SECONDS))
+
+    def _records(self, view: View) -> Records:
+        return Records(self._settings.home / "records.db", platform_key(view.cluster_id, self._settings))
+
+    def step(self, view: View) -> Step:
+        """One look at everything. What can't be seen is left alone: unreachable is not broken."""
+        if view.unreachable or view.platform is None:
+            return Step()
+        now, platform = self._clock(), view.platform
+        records, book = self._records(view), book_of(self._settings, view.cluster_id)
+        known = records.all()
+        window = max((component.heal.window for component in platform.components.values()), default=0.0)
+        asked_again = self._settle(book, book.attempts_since(now - window), now)
+        attempts = _that_count(book.attempts_since(now - window))
+        now_like = conditions(platform, view.symptoms, view.busy, known, attempts)
+        woken = self._end(book.incidents(only_open=True), now_like, known, platform, book, now)
+        # What was closed or woken just now counts: what waited for it is proven first, and healed only after that.
+        attempts = _that_count(book.attempts_since(now - window))
+        incidents = {incident.component: incident.id for incident in book.incidents(only_open=True)}
+        decisions = decide(now_like, platform.needs, attempts, incidents, now)
+        requests: list[Request] = [*asked_again, *woken]
+        broken = []
+        for decision in decisions:
+            key = decision.component
+            if decision.verdict in {Verdict.HEAL, Verdict.QUARANTINE}:
+                incidents[key] = self._opened(decision, now_like[key], book, now)
+            if decision.verdict is Verdict.HEAL:
+                request = self._heal(decision, incidents[key], book, now)
+                if request:
+                    requests.append(request)
+                    broken.append(decision)
+            elif decision.verdict is Verdict.QUARANTINE:
+                self._quarantine(decision, known.get(key, Record(key)), records)
+                broken.append(decision)
+            elif decision.verdict is Verdict.WAIT and decision.root in incidents:
+                book.wait(incidents[decision.root], [key])
+        under_way = bool(requests) or any(attempt.ended is None for attempt in attempts)
+        return Step(tuple(requests), tuple(broken), self._again(decisions, under_way, now))
+
+    @staticmethod
+    def _again(decisions: Sequence[Decision], under_way: bool, now: float) -> float | None:
+        times = [decision.again_at for decision in decisions if decision.again_at]
+        if under_way:
+            times.append(now + _LOOK_SECONDS)  # that its run, or the process of it, has ended is told by nobody
+        return min(times, default=None)
+
+    def _heal(self, decision: Decision, incident: str, book: Book, now: float) -> Request | None:
+        assert decision.remedy is not None, "a decision to heal says how"
+        attempt = book.claim(incident, decision.component, decision.remedy, now)
+        if attempt is None or not self._asks(incident, attempt.number, book, now):
+            return None
+        return Request(incident, attempt.number, (decision.component,), decision.remedy, decision.reason)
+
+    @staticmethod
+    def _opened(decision: Decision, condition: Condition, book: Book, now: float) -> str:
+        first = condition.symptoms[0]
+        cause = next((s.cause for s in condition.symptoms if s.cause), None)
+        text = f"{first.object}: {cause.why if cause else first.text}"
+        identity = book.open(decision.component, first.sign, first.object, text, cause.fix if cause else first.fix, now)
+        if cause:
+            book.explain(identity, text, cause.fix)
+        return identity
+
+    @staticmethod
+    def _quarantine(decision: Decision, known: Record, records: Records) -> None:
+        def quarantined(record: Record) -> Record:
+            # One that was verified meanwhile is not what the decision was about.
+            same = record.verified_at == known.verified_at
+            return dataclasses.replace(record, quarantined=decision.reason) if same else record
+
+        records.update(decision.component, quarantined)
+
+    def _settle(self, book: Book, tried: Sequence[Tried], now: float) -> list[Request]:
+        """End the attempts whose process is no more; ask again for runs that never began."""
+        again = []
+        for attempt in (attempt for attempt in tried if attempt.ended_at is None):
+            writer = Writer.parse(attempt.writer)
+            if dead(writer, this_process()):
+                wake = attempt.remedy is Remedy.WAKE
+                book.ended(attempt.incident, attempt.number, wake, "" if wake else "its process ended", now)
+            elif now - attempt.at > _LOST_SECONDS:
+                book.ended(attempt.incident, attempt.number, False, "nothing was heard of its run", now)
+            elif not attempt.writer and self._asks(attempt.incident, attempt.number, book, now):
+                again.append(
+                    Request(attempt.incident, attempt.number, attempt.of, attempt.remedy, "its run has not begun yet")
+                )
+        return again
+
+    @staticmethod
+    def _asks(incident: str, number: int, book: Book, now: float) -> bool:
+        """True when this process is to ask for the run: two daemons that did would start two."""
+        me = this_process()
+
+        def may(by: str, at: float) -> bool:
+            asker = Writer.parse(by)
+            after = _UNSTARTED_SECONDS if asker == me or dead(asker, me) else _SILENT_SECONDS
+            return not 0 <= now - at <= after  # a clock that was set back tells nothing
+
+        return book.ask(incident, number, str(me), now, may)
+
+    def _end(
+        self,
+        open_incidents: Sequence[Incident],
+        now_like: Mapping[str, Condition],
+        records: Mapping[str, Record],
+        platform: Platform,
+        book: Book,
+        now: float,
+    ) -> list[Request]:
+        """Close what is over; before that, have proven what depends on it and was broken, or changed, with it."""
+        requests = []
+        for incident in open_incidents:
+            key = incident.component
+            if key not in platform.components:
+                book.close(incident.id, "removed from the platform", now)
+                continue
+            under_way = any(attempt.ended_at is None for attempt in incident.attempts)
+            own = [attempt for attempt in incident.attempts if attempt.remedy is not Remedy.WAKE]
+            last = max([incident.opened_at, *(attempt.at for attempt in own)])
+            proven = seconds(records.get(key, Record(key)).verified_at) >= last
+            if under_way or now_like[key].symptoms or not proven:
+                continue
+            dependents = self._to_wake(key, incident, records, platform) if own == [*incident.attempts] else ()
+            if dependents:
+                attempt = book.claim(incident.id, key, Remedy.WAKE, now, dependents)
+                if attempt and self._asks(incident.id, attempt.number, book, now):
+                    requests.append(Request(incident.id, attempt.number, dependents, Remedy.WAKE, incident.cause))
+                continue
+            helped = any(attempt.helped for attempt in own)
+            book.close(incident.id, "healed" if helped else "recovered by itself", now)
+        return requests
+
+    @staticmethod
+    def _to_wake(key: str, incident: Incident, records: Mapping[str, Record], platform: Platform) -> tuple[str, ...]:
+        """What waited for it, and what was verified before it changed; what is needed first comes first."""
+        above = graph.dependents(platform.needs, [key]) - {key}
+        changed = records.get(key, Record(key)).changed_at
+        wanted = set(incident.waiting) & above
+        wanted |= {one for one in above if one in records and records[one].verified_at < changed}
+        return tuple(one for one in platform.order if one in wanted and _answers_for(one, records, platform))
+
+
+def _that_count(tried: Sequence[Tried]) -> list[Attempt]:
+    return [attempt.for_decision() for attempt in tried if not attempt.cut_short]
+
+
+def _answers_for(key: str, records: Mapping[str, Record], platform: Platform) -> bool:
+    """True when what is deployed of it is its definition of now, was proven to work, and is not left to people."""
+    record = records.get(key, Record(key))
+    return bool(record.verified_at and not record.quarantined and record.digest == platform.components[key].digest)

@@ -1,0 +1,314 @@
+"""What is live of the platform, kept current by watches in a thread of its own, and what is wrong with it.
+
+It lives as long as its process, not as long as one evaluation of a sensor: nothing is missed in between, and nothing
+is listed again. After a lost connection, an expired watch or an API server that went away it goes on by itself.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+
+import tenacity
+
+from carbon_platform.cluster.client import MissingKind
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.watch import Mirror
+from carbon_platform.errors import CarbonError, Unreachable
+from carbon_platform.healing.explain import explain
+from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_release
+from carbon_platform.health.status import condition, may_own_pods, status
+from carbon_platform.materialization.session import Session, open_session
+from carbon_platform.release.difference import FieldChange
+from carbon_platform.release.lease import holder_of, lease_name
+from carbon_platform.release.plan import compare
+from carbon_platform.release.render import Desired, render
+from carbon_platform.settings import Settings
+from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.platform import Platform
+
+_LOG = logging.getLogger(__name__)
+_GATHER_SECONDS = 0.1
+"""Changes come in bursts: so long after one, what came with it is looked at together."""
+_LOOK_AGAIN_SECONDS = 2.0
+"""While something is wrong: why it is may only show, or pass, with time."""
+_LONGEST_PAUSE_SECONDS = 30.0
+"""What stays wrong is asked about less and less often, down to this."""
+_AT_ONCE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What was seen of the platform."""
+
+    platform: Platform | None = None
+    cluster_id: str = ""
+    unreachable: str = "not looked at yet"
+    """Why nothing is known now; empty when the rest holds."""
+    symptoms: Mapping[str, tuple[Symptom, ...]] = dataclasses.field(default_factory=dict)
+    """By component; releases only, and only what the cluster shows: checks are remembered elsewhere."""
+    busy: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Who is at work, by component."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Explained:
+    """What was wrong with a component, and why."""
+
+    symptoms: tuple[Symptom, ...]
+    told: tuple[Symptom, ...]
+    """The same with causes."""
+    due: float
+    pause: float
+    """Seconds until `due` when it was asked; the next pause is twice as long."""
+
+
+class Watcher:
+    """Call `start` once; then `view` is what is known now, and `wait` returns when that may have changed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._view = View()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Watch from now on, in a thread that ends with the process."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="watcher", daemon=True)
+            self._thread.start()
+
+    def view(self) -> View:
+        """What was seen last."""
+        return self._view
+
+    def wait(self, seconds: float) -> bool:
+        """Return at once when the view has changed since the last call, or after so many seconds; whether it has."""
+        changed = self._changed.wait(seconds)
+        self._changed.clear()
+        return changed
+
+    def _publish(self, view: View) -> None:
+        if view != self._view:
+            self._view = view
+            self._changed.set()
+
+    async def _run(self) -> None:
+        retrying = tenacity.AsyncRetrying(wait=tenacity.wait_random_exponential(multiplier=0.5, max=5))
+        async for attempt in retrying:
+            with attempt:
+                try:
+                    async with open_session(self._settings) as session:
+                        while True:
+                            retrying.statistics["attempt_number"] = 1
+                            await _Following(self._settings, session, self._publish).follow()
+                except Exception as error:  # whatever it is: it is told, and the watch begins anew
+                    why = error.summary if isinstance(error, CarbonError) else f"{type(error).__name__}: {error}"
+                    self._publish(dataclasses.replace(self._view, unreachable=why, symptoms={}, busy={}))
+                    raise
+
+
+class _Following:
+    """One platform in one session, followed until its definitions change."""
+
+    def __init__(self, settings: Settings, session: Session, publish: Callable[[View], None]) -> None:
+        self._settings, self._session, self._publish = settings, session, publish
+        self._limit = asyncio.Semaphore(_AT_ONCE)
+        self._mirrors: dict[tuple[str, str], Mirror] = {}
+        self._missing_kinds = False
+        self._desired: dict[str, Desired] = {}
+        self._versions: dict[ObjectName, str] = {}
+        self._fingerprints: dict[ObjectName, str] = {}
+        self._edits: dict[ObjectName, tuple[FieldChange, ...]] = {}
+        self._explanations: dict[str, _Explained] = {}
+
+    async def follow(self) -> None:
+        """Return when the definitions have changed, or a kind may have come that was not there."""
+        definitions = _stamp(_definitions(self._settings.defs))
+        platform = load_platform(self._settings)
+        releases = [component for component in platform.components.values() if component.release]
+        charts = _charts(platform)
+        stamp = (definitions, _stamp(_files(charts)))
+        helm, api, cache = self._session.helm, self._session.api, self._settings.cache
+        rendered = await asyncio.gather(*(render(one, helm, api, cache) for one in releases), return_exceptions=True)
+        for component, desired in zip(releases, rendered, strict=True):
+            if isinstance(desired, Desired):
+                self._desired[component.key] = desired
+            elif isinstance(desired, CarbonError) and not isinstance(desired, Unreachable):
+                _LOG.warning("%s is not watched until it renders again: %s", component.key, desired)
+            else:
+                raise desired
+        wake = asyncio.Event()
+        async with contextlib.AsyncExitStack() as stack:
+            await self._open(stack, wake)
+            loop = asyncio.get_running_loop()
+            began, view = loop.time(), View()
+            while (_stamp(_definitions(self._settings.defs)), _stamp(_files(charts))) == stamp:
+                wake.clear()
+                view = await self._look(platform)
+                self._publish(view)
+                if self._missing_kinds and loop.time() - began > _NEW_KINDS_SECONDS:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_AGAIN_SECONDS if view.symptoms else _IDLE_SECONDS):
+                        await wake.wait()
+                    await asyncio.sleep(_GATHER_SECONDS)
+
+    async def _open(self, stack: contextlib.AsyncExitStack, wake: asyncio.Event) -> None:
+        """A mirror of every kind that a release declares, and of the leases of writers."""
+        objects = [obj for desired in self._desired.values() for obj in (*desired.crds, *desired.objects)]
+        kinds = {(obj["apiVersion"], obj["kind"], _RELEASES) for obj in objects}
+        kinds |= {(*_LEASE, _WRITERS), (*_NODE, "")}
+        for api_version, kind, labels in sorted(kinds):
+            try:
+                mirror = await stack.enter_async_context(self._session.mirrors.of(api_version, kind, None, labels))
+            except MissingKind:
+                self._missing_kinds = True
+                continue
+            self._mirrors[(api_version, kind)] = mirror
+            stack.callback(mirror.subscribe(wake.set))
+
+    def _nodes_away(self) -> str:
+        """Why nothing is known of the pods: most nodes are silent, and Kubernetes then calls every pod not ready."""
+        mirror = self._mirrors.get(_NODE)
+        nodes = list(mirror.objects()) if mirror else []
+        silent = [node["metadata"]["name"] for node in nodes if condition(node, "Ready").get("status") != "True"]
+        if 2 * len(silent) <= len(nodes):
+            return ""
+        return f"{len(silent)} of {len(nodes)} nodes are not ready: {', '.join(sorted(silent)[:_NAMES])}"
+
+    def _find(self, name: ObjectName) -> Object | None:
+        mirror = self._mirrors.get((name.api_version, name.kind))
+        return mirror.get(name.namespace, name.name) if mirror else None
+
+    async def _look(self, platform: Platform) -> View:
+        for mirror in self._mirrors.values():
+            if mirror.failure:
+                raise mirror.failure
+        away = self._nodes_away()
+        if away:
+            return View(platform, self._session.cluster_id, away)
+        busy = {}
+        for key, component in platform.components.items():
+            lease = self._find(lease_name(component.namespace, component.release_name))
+            holder = holder_of(lease) if lease else None
+            if holder:
+                busy[key] = holder
+        quiet = {key: desired for key, desired in self._desired.items() if key not in busy}
+        others = {key: platform.components[key].drift.managers for key in quiet}
+        await self._compare(
+            [(obj, others[key]) for key, desired in quiet.items() for obj in (*desired.crds, *desired.objects)]
+        )
+        found = {}
+        for key, desired in self._desired.items():
+            symptoms = tuple(of_release(desired, self._find, self._edits))
+            if symptoms:
+                found[key] = await self._explained(key, symptoms, key in busy)
+            else:
+                self._explanations.pop(key, None)
+        return View(platform, self._session.cluster_id, "", found, busy)
+
+    async def _explained(self, key: str, symptoms: tuple[Symptom, ...], busy: bool = False) -> tuple[Symptom, ...]:
+        if busy:
+            # Nothing is decided about it now, and what is decided afterwards rests on how it was left.
+            self._explanations.pop(key, None)
+            return symptoms
+        now, last = asyncio.get_running_loop().time(), self._explanations.get(key)
+        same = last if last and last.symptoms == symptoms else None
+        if same and now < same.due:
+            return same.told
+        pause = min(2 * same.pause, _LONGEST_PAUSE_SECONDS) if same else _LOOK_AGAIN_SECONDS
+        told = await self._why(symptoms, self._desired[key])
+        self._explanations[key] = _Explained(symptoms, told, now + pause, pause)
+        return told
+
+    async def _why(self, symptoms: tuple[Symptom, ...], desired: Desired) -> tuple[Symptom, ...]:
+        unready = {symptom.object for symptom in symptoms if symptom.sign in {Sign.UNREADY, Sign.JOB_FAILED}}
+        if not unready:
+            return symptoms
+        names = [ObjectName.of(obj) for obj in desired.objects if may_own_pods(obj)]
+        objects = [live for name in names if (live := self._find(name)) and not status(live).ready]
+        return await explain(symptoms, objects, self._session.api)
+
+    async def _compare(self, desired: Iterable[tuple[Object, Collection[str]]]) -> None:
+        """Ask the API server about the objects that somebody wrote since, but only those whose content changed.
+
+        Each comes with the field managers that may write to it.
+        """
+        written = []
+        for obj, others in desired:
+            name = ObjectName.of(obj)
+            live = self._find(name)
+            if live is None:
+                self._edits.pop(name, None)
+                self._versions.pop(name, None)
+                continue
+            version = live["metadata"]["resourceVersion"]
+            if self._versions.get(name) != version:
+                self._versions[name] = version
+                fingerprint = _fingerprint(live)
+                if self._fingerprints.get(name) != fingerprint:
+                    self._fingerprints[name] = fingerprint
+                    written.append((obj, others))
+        await asyncio.gather(*(self._compare_one(obj, others) for obj, others in written))
+
+    async def _compare_one(self, obj: Object, others: Collection[str]) -> None:
+        name = ObjectName.of(obj)
+        try:
+            async with self._limit:
+                found = await compare(obj, self._session.api, others)
+        except CarbonError as error:
+            # Whether the API server answers at all is the watches' business; this is about one object of one component.
+            _LOG.warning("%s can't be compared until it is written again: %s", name, error)
+            return
+        fields = edits_of(found)
+        if fields:
+            self._edits[name] = fields
+        else:
+            self._edits.pop(name, None)
+
+
+_RELEASES = "app.kubernetes.io/managed-by=Helm"
+_WRITERS = "app.kubernetes.io/managed-by=carbon"
+_NODE = ("v1", "Node")
+_NAMES = 3
+_LEASE = ("coordination.k8s.io/v1", "Lease")
+_NEW_KINDS_SECONDS = 30.0
+_IDLE_SECONDS = 5.0
+"""Definitions are files: looked at this often, they need no watch of their own."""
+
+
+def _definitions(defs: Path) -> Iterable[Path]:
+    return defs.glob("*/defs.yaml")
+
+
+def _charts(platform: Platform) -> set[Path]:
+    folders = (one.release.chart.folder for one in platform.components.values() if one.release)
+    return {folder for folder in folders if folder}
+
+
+def _files(folders: Iterable[Path]) -> Iterable[Path]:
+    """All files below; linked folders (a vendored library chart) are followed."""
+    for folder in folders:
+        for place, _, names in os.walk(folder, followlinks=True):
+            yield from (Path(place, name) for name in names)
+
+
+def _stamp(files: Iterable[Path]) -> tuple[tuple[str, int], ...]:
+    """Changes when a file does, comes or goes."""
+    return tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files))
+
+
+def _fingerprint(live: Object) -> str:
+    """Changes when something is written that a person or a program could have meant; not with status."""
+    kept = {key: value for key, value in live.items() if key not in {"status", "metadata"}}
+    metadata = live["metadata"]
+    kept["metadata"] = {key: metadata.get(key) for key in ("labels", "annotations")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()

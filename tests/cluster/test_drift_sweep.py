@@ -1,0 +1,75 @@
+"""The drift sweep as Dagster runs it."""
+
+import asyncio
+
+import dagster as dg
+import pytest
+
+from carbon_platform.definitions import defs
+from tests.cluster.edits import edit
+from tests.cluster.platform import Platform
+from tests.cluster.sweeps import skipped, sweep
+
+pytestmark = pytest.mark.usefixtures("own_settings")
+
+
+def label(platform: Platform, name: str) -> None:
+    async def patch() -> None:
+        async with platform.api() as api:
+            await edit(api, platform.name("ConfigMap", name), lambda o: o["metadata"]["labels"].update(team="a"))
+
+    asyncio.run(patch())
+
+
+def test_what_drifted_fails_with_its_policys_severity_and_says_what_and_who(platform: Platform) -> None:
+    platform.define("fine")
+    platform.define("corrected")
+    platform.define("reported", drift={"policy": "report"})
+    platform.define("later")
+    for key in ("fine", "corrected", "reported"):
+        platform.deploy(key)
+    for key in ("corrected", "reported"):
+        label(platform, key)
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = sweep("drift", instance)
+    assert {key: (one.passed, one.severity.value) for key, one in found.items()} == {
+        "fine": (True, "ERROR"),
+        "corrected": (False, "ERROR"),
+        "reported": (False, "WARN"),
+    }
+    assert not any(one.blocking for one in found.values())
+    metadata = found["corrected"].metadata
+    assert metadata["differences"].value == 1
+    table = metadata["drift"]
+    assert isinstance(table, dg.TableMetadataValue)
+    (row,) = table.records
+    told = {name: row.data[name] for name in ("was", "field", "live", "desired", "by")}
+    assert told == {
+        "was": "added to",
+        "field": "metadata.labels.team",
+        "live": "a",
+        "desired": "(absent)",
+        "by": "kubectl-edit",
+    }
+    assert found["fine"].metadata["differences"].value == 0
+
+
+def test_without_an_api_server_nothing_is_recorded_and_nothing_fails(platform: Platform) -> None:
+    platform.define()
+    platform.deploy()
+    with dg.DagsterInstance.ephemeral() as instance:
+        with platform.server_away():
+            assert sweep("drift", instance) == {}
+        assert skipped("app", "in_sync", instance)
+
+
+def test_one_component_can_be_compared_alone(platform: Platform) -> None:
+    platform.define("one")
+    platform.define("two")
+    for key in ("one", "two"):
+        platform.deploy(key)
+    key = dg.AssetCheckKey(dg.AssetKey("one"), "in_sync")
+    job = defs().resolve_job_def("drift").get_subset(asset_check_selection={key})
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(instance=instance)
+    assert [one.asset_key.to_user_string() for one in done.get_asset_check_evaluations()] == ["one"]

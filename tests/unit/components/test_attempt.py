@@ -1,0 +1,63 @@
+"""A healing run that Dagster could not begin ends its attempt; one that may still begin does not."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from carbon_platform.components.attempt import over_before_it_began, tags
+from carbon_platform.healing.incidents import Book, Incident
+from carbon_platform.healing.loop import Request
+from carbon_platform.materialization.remedy import Remedy
+from carbon_platform.settings import settings
+
+QUEUED = dg.DagsterRunStatus.QUEUED
+"""Dagster stores such a run only together with the code location that it is of."""
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+    """Asked for; its attempt is in the book."""
+    monkeypatch.setenv("CARBON_HOME", str(tmp_path))
+    settings.cache_clear()
+    identity = book().open("cache", "gone", "StatefulSet cache", "it was deleted", "", time.time())
+    attempt = book().claim(identity, "cache", Remedy.REAPPLY, time.time())
+    assert attempt is not None
+    return Request(identity, attempt.number, ("cache",), Remedy.REAPPLY, "it was deleted")
+
+
+def book() -> Book:
+    return Book(settings().home / "incidents.db", "a cluster")
+
+
+def incident() -> Incident:
+    (one,) = book().incidents()
+    return one
+
+
+def test_without_a_run_it_may_still_begin(instance: dg.DagsterInstance, request_: Request) -> None:
+    assert not over_before_it_began(request_, instance)
+    assert incident().attempts[0].ended_at is None
+
+
+@pytest.mark.parametrize("status", [status for status in dg.DagsterRunStatus if status is not QUEUED])
+def test_a_run_that_is_over_ends_its_attempt_and_another_s_does_not(
+    instance: dg.DagsterInstance, request_: Request, status: dg.DagsterRunStatus
+) -> None:
+    other = Request(request_.incident, request_.number + 1, ("cache",), Remedy.REAPPLY, "")
+    instance.add_run(dg.DagsterRun("heal", run_id=str(uuid.uuid4()), status=status, tags=tags(request_)))
+    over = status in {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
+    assert not over_before_it_began(other, instance)
+    assert over_before_it_began(request_, instance) is over
+    assert (incident().attempts[0].ended_at is not None) is over
+    if over:
+        assert incident().attempts[0].result.endswith(f"before it began: {status.value.lower()}")

@@ -1,0 +1,81 @@
+"""The documentation as a test reads it: pages, tables, code blocks, and the texts that the code tells people."""
+
+import ast
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs"
+
+
+def page(name: str) -> str:
+    """The text of a page."""
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    """What stands below a heading, up to the next one of the same or a higher level."""
+    level = heading.split()[0]
+    body = text.split(f"\n{heading}\n", 1)[1]
+    return re.split(rf"^#{{1,{len(level)}}} ", body, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def tables(text: str) -> list[list[str]]:
+    """For each table, the first cell of each of its rows, head and rule left out."""
+    found = re.findall(r"^\|.*\n\|---.*\n((?:\|.*\n?)*)", text, flags=re.MULTILINE)
+    return [[re.split(r"(?<!\\)\|", row)[1].strip() for row in rows.splitlines()] for rows in found]
+
+
+def first_column(text: str) -> list[str]:
+    """The first cell of every row of every table."""
+    return [cell for table in tables(text) for cell in table]
+
+
+def code(text: str) -> list[str]:
+    """What stands between single backticks."""
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def links(text: str) -> list[str]:
+    """Where the links of a page lead, those to the web left out."""
+    return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+
+
+def anchors(text: str) -> set[str]:
+    """The names under which a page's headings can be linked to, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+PLACEHOLDER = "…"
+
+
+@functools.cache
+def told_texts() -> tuple[str, ...]:
+    """Every text in the code but its docstrings, with a placeholder for each part that differs from time to time."""
+    files = (ROOT / "carbon_platform").rglob("*.py")
+    return tuple(text for file in files for text in _texts(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    nodes = list(ast.walk(tree))
+    docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(p.value) if isinstance(p, ast.Constant) else PLACEHOLDER for p in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            yield node.value
+
+
+def is_told(text: str) -> bool:
+    """Whether the code has these words, in this order; a placeholder stands for anything."""
+    parts = [part for part in re.split(PLACEHOLDER, text) if part.strip(" :")]
+    wanted = re.compile(".*?".join(map(re.escape, parts)), re.DOTALL)
+    return bool(parts) and any(wanted.search(one) for one in told_texts())

@@ -1,0 +1,366 @@
+"""What to heal now: over any platform, any history and any clock, one heal on a path, and never a storm."""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.healing.decide import Attempt, Condition, Decision, Policy, Verdict, choose, decide
+from carbon_platform.healing.symptoms import Sign, Symptom
+from carbon_platform.health.cause import Cause, Kind
+from carbon_platform.materialization.remedy import Remedy
+from carbon_platform.spec import graph
+
+NOW = 1_000_000.0
+POLICY = Policy(budget=3, limit=9, window=3600.0)
+LONGEST = 600.0 * 1.2
+KEYS = ["a", "b", "c", "d", "e", "f"]
+
+
+def symptom(sign: Sign = Sign.CHECK, kind: Kind | None = None) -> Symptom:
+    cause = Cause(kind, ObjectName("v1", "Pod", "here", "app-0"), str(kind), f"mend {kind}") if kind else None
+    return Symptom(sign, "query", "no answer", cause)
+
+
+def condition(*symptoms: Symptom, **changed: object) -> Condition:
+    return dataclasses.replace(Condition(symptoms or (symptom(),), POLICY), **changed)
+
+
+def attempt(component: str = "a", *, at: float = NOW - 100, took: float | None = 10, **changed: object) -> Attempt:
+    made = Attempt(component, f"{component}-1", Remedy.VERIFY, at, None if took is None else at + took)
+    return dataclasses.replace(made, **changed)
+
+
+def one(
+    now_like: Condition, attempts: Sequence[Attempt] = (), incident: str | None = "a-1", now: float = NOW
+) -> Decision:
+    """The decision about a component that stands alone."""
+    (made,) = decide({"a": now_like}, {"a": ()}, attempts, {"a": incident} if incident else {}, now)
+    return made
+
+
+# Any platform: each component may need those before it.
+NEEDS = st.fixed_dictionaries({key: st.sets(st.sampled_from(KEYS[:i])) for i, key in enumerate(KEYS) if i}).map(
+    lambda needs: {"a": (), **{key: tuple(sorted(wanted)) for key, wanted in needs.items()}}
+)
+CONDITIONS = st.fixed_dictionaries(
+    {
+        key: st.builds(
+            Condition,
+            symptoms=st.lists(
+                st.builds(symptom, st.sampled_from(Sign), st.none() | st.sampled_from(Kind)), max_size=2
+            ).map(tuple),
+            policy=st.builds(Policy, st.integers(0, 3), st.integers(1, 5), st.sampled_from([60.0, 3600.0])),
+            exempt=st.sampled_from(["", "", "", "never verified"]),
+            busy=st.sampled_from(["", "", "", "host_1"]),
+            can_roll_back=st.booleans(),
+            need_recovered=st.booleans(),
+            reruns_jobs=st.booleans(),
+        )
+        for key in KEYS
+    }
+)
+ATTEMPTS = st.lists(
+    st.builds(
+        attempt,
+        st.sampled_from(KEYS),
+        at=st.floats(NOW - 7200, NOW + 3600),
+        took=st.none() | st.floats(0, 600),
+        helped=st.booleans(),
+        remedy=st.sampled_from(Remedy),
+    ),
+    max_size=12,
+)
+INCIDENTS = st.sets(st.sampled_from(KEYS)).map(lambda keys: {key: f"{key}-1" for key in keys})
+everything = given(CONDITIONS, NEEDS, ATTEMPTS, INCIDENTS)
+
+
+@everything
+def test_two_on_one_path_are_never_healed_at_once(
+    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, str]
+) -> None:
+    decisions = decide(conditions, needs, attempts, incidents, NOW)
+    healed = {made.component for made in decisions if made.verdict is Verdict.HEAL}
+    under_way = {made.component for made in attempts if made.ended is None}
+    for key in healed:
+        below = graph.closure(needs, [key]) - {key}
+        assert not below & healed
+        assert not below & under_way
+        assert not {need for need in below if conditions[need].symptoms}
+
+
+@everything
+def test_every_broken_component_gets_one_decision_and_only_what_may_be_healed_is(
+    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, str]
+) -> None:
+    decisions = decide(conditions, needs, attempts, incidents, NOW)
+    assert sorted(made.component for made in decisions) == sorted(k for k, c in conditions.items() if c.symptoms)
+    for made in decisions:
+        assert made.reason
+        assert (made.remedy is not None) == (made.verdict is Verdict.HEAL)
+        if made.verdict in {Verdict.HEAL, Verdict.QUARANTINE}:
+            assert not conditions[made.component].exempt
+            assert not conditions[made.component].busy
+            assert not [a for a in attempts if a.component == made.component and a.ended is None]
+
+
+@everything
+def test_what_waits_waits_for_the_lowest_that_is_not_right(
+    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, str]
+) -> None:
+    wrong = {key for key, found in conditions.items() if found.symptoms} | set(incidents)
+    wrong |= {made.component for made in attempts if made.ended is None}
+    for made in decide(conditions, needs, attempts, incidents, NOW):
+        if made.verdict is Verdict.WAIT:
+            assert made.root in graph.closure(needs, [made.component]) - {made.component}
+            assert made.root in wrong
+            assert not (graph.closure(needs, [made.root]) - {made.root}) & wrong
+
+
+@everything
+def test_the_same_gives_the_same(
+    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, str]
+) -> None:
+    again = dict(reversed(conditions.items())), {key: tuple(reversed(needs[key])) for key in reversed(needs)}
+    assert decide(*again, attempts, incidents, NOW) == decide(conditions, needs, attempts, incidents, NOW)
+
+
+@dataclasses.dataclass
+class World:
+    """One component that breaks, is healed and breaks again; its clock may be set, time itself may not."""
+
+    policy: Policy
+    chance: random.Random
+    helps: float
+    """Chance that an attempt helps."""
+    stays: float
+    """Chance that what works still works a second later."""
+    jumps: dict[int, float] = dataclasses.field(default_factory=dict)
+    """At which second the clock is set forward or back, by how many seconds."""
+    attempts: list[Attempt] = dataclasses.field(default_factory=list)
+    made_at: list[tuple[float, bool]] = dataclasses.field(default_factory=list)
+    """True time of each attempt, and whether it helped."""
+    longest: float = 0.0
+    """Seconds that a broken component was left to itself though it was not quarantined."""
+    quarantined: bool = False
+
+    def live(self, seconds: int) -> None:
+        """So much of its life."""
+        clock, broken, ends, left = NOW, True, -1, 0.0
+        for second in range(seconds):
+            clock += 1 + self.jumps.get(second, 0.0)
+            if second == ends:
+                helped = self.chance.random() < self.helps
+                self.attempts[-1] = dataclasses.replace(self.attempts[-1], ended=clock, helped=helped)
+                self.made_at[-1] = (self.made_at[-1][0], helped)
+                broken = not helped
+            broken = broken or self.chance.random() > self.stays
+            left = left + 1 if broken and second > ends else 0.0
+            self.longest = max(self.longest, left)
+            now_like = Condition((symptom(),) if broken else (), self.policy)
+            for made in decide({"a": now_like}, {"a": ()}, self.attempts, {"a": "a-1"}, clock):
+                if made.verdict is Verdict.QUARANTINE:
+                    self.quarantined = True
+                    return
+                if made.verdict is Verdict.HEAL:
+                    assert made.remedy is not None
+                    self.attempts.append(Attempt("a", "a-1", made.remedy, clock))
+                    self.made_at.append((second, False))
+                    ends = second + self.chance.randint(1, 40)
+
+    def most(self, window: float, *, only_failed: bool = False) -> int:
+        """The most attempts that fell into any window of true time."""
+        times = [at for at, helped in self.made_at if not (only_failed and helped)]
+        return max((sum(first <= at < first + window for at in times) for first in times), default=0)
+
+
+HALF_AN_HOUR = 1800
+WORLDS = st.builds(
+    World,
+    st.builds(Policy, st.integers(1, 4), st.integers(1, 9), st.sampled_from([120.0, 600.0, 3600.0])),
+    st.randoms(use_true_random=False),
+    helps=st.sampled_from([0.0, 0.5, 0.9, 1.0]),
+    stays=st.sampled_from([0.5, 0.95, 0.99]),
+)
+
+
+@given(WORLDS)
+def test_half_an_hour_of_a_flapping_check_is_no_storm(world: World) -> None:
+    world.live(HALF_AN_HOUR)
+    assert world.made_at, "a component that breaks is healed at first"
+    assert world.most(world.policy.window) <= world.policy.limit
+    assert world.most(world.policy.window, only_failed=True) <= world.policy.budget
+    assert world.longest <= LONGEST
+
+
+def test_a_check_that_flaps_all_the_time_though_every_attempt_helps_is_given_up_at_its_limit() -> None:
+    world = World(POLICY, random.Random(254), helps=1.0, stays=0.0)
+    world.live(HALF_AN_HOUR)
+    assert world.quarantined
+    assert len(world.made_at) == POLICY.limit
+    made = one(condition(), world.attempts, now=world.attempts[-1].at + 1)
+    assert made.verdict is Verdict.QUARANTINE
+    assert "healed 9 times within 3600 s and breaks again each time" in made.reason
+
+
+@given(
+    WORLDS, st.dictionaries(st.integers(0, HALF_AN_HOUR), st.sampled_from([3600.0, -3600.0]), min_size=1, max_size=3)
+)
+def test_a_clock_that_jumps_by_an_hour_causes_neither_a_storm_nor_a_longer_pause(
+    world: World, jumps: dict[int, float]
+) -> None:
+    """Each jump forward may make an hour's window forget once; a jump back makes nothing forget."""
+    world.jumps = jumps
+    world.live(HALF_AN_HOUR)
+    forgets = 1 + sum(jump > 0 for jump in jumps.values())
+    assert world.most(world.policy.window) <= world.policy.limit * forgets
+    assert world.most(world.policy.window, only_failed=True) <= world.policy.budget * forgets
+    assert world.longest <= LONGEST
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_pause_is_at_most_cut_short_by_a_jump_of_the_clock(jump: float) -> None:
+    failed = attempt(at=NOW - 11, took=10)
+    assert one(condition(), [failed]).again_at is not None
+    assert one(condition(), [failed], now=NOW + jump).verdict is Verdict.HEAL
+
+
+def test_an_attempt_under_way_is_seen_also_when_the_clock_was_set_back_before_it() -> None:
+    attempts = [attempt(at=NOW + 3600), attempt(at=NOW - 1, took=None)]
+    assert one(condition(), attempts).reason == "an attempt is under way"
+
+
+@pytest.mark.parametrize("failed", [1, 2, 3, 4, 5])
+def test_pauses_double_give_or_take_a_fifth(failed: int) -> None:
+    policy, jitters = Policy(budget=99, limit=99, window=36_000), set()
+    for start in range(50):
+        attempts = [attempt(at=NOW + start - 5 * (failed - i), took=1) for i in range(failed)]
+        now = attempts[-1].at + 1
+        due = one(condition(policy=policy), attempts, now=now).again_at
+        assert due is not None
+        jitters.add(due - now)
+    pause = 10 * 2 ** (failed - 1)
+    assert all(0.8 * pause <= jitter <= 1.2 * pause for jitter in jitters)
+    assert len(jitters) > 10, "what broke at once is not tried at once"
+    assert max(jitters) - min(jitters) > 0.2 * pause
+
+
+@given(st.integers(1, 400))
+def test_no_pause_is_longer_than_the_longest_however_many_attempts_failed(failed: int) -> None:
+    policy = Policy(budget=10_000, limit=10_000, window=1e9)
+    made = one(condition(policy=policy), [attempt() for _ in range(failed)], now=NOW - 90)
+    assert made.again_at is not None
+    assert made.again_at - (NOW - 90) <= LONGEST
+
+
+def test_after_a_pause_it_goes_on() -> None:
+    due = one(condition(), [attempt(at=NOW - 2, took=1)]).again_at
+    assert due is not None
+    assert one(condition(), [attempt(at=NOW - 2, took=1)], now=due).verdict is Verdict.HEAL
+
+
+def test_one_that_helped_makes_no_pause() -> None:
+    assert one(condition(), [attempt(at=NOW - 2, took=1, helped=True)]).verdict is Verdict.HEAL
+
+
+def test_a_spent_budget_quarantines_and_says_so() -> None:
+    made = one(condition(), [attempt()] * 3)
+    assert made.verdict is Verdict.QUARANTINE
+    assert made.reason == "3 attempts within 3600 s did not help: query: no answer"
+
+
+def test_attempts_before_the_window_and_those_that_woke_others_do_not_count() -> None:
+    old = [attempt(at=NOW - 3601)] * 3
+    woke = [attempt(remedy=Remedy.WAKE)] * 9
+    assert one(condition(), [*old, *woke]).verdict is Verdict.HEAL
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({"exempt": "never verified"}, "never verified"), ({"busy": "host_1"}, "host_1 is at work on it")],
+)
+def test_what_is_not_carbons_to_heal_is_left_with_the_reason(changed: dict[str, str], reason: str) -> None:
+    made = one(condition(**changed))
+    assert (made.verdict, made.reason) == (Verdict.LEAVE, reason)
+
+
+def test_what_needs_something_whose_incident_is_still_open_waits_for_it_though_it_shows_nothing() -> None:
+    """It recovered a moment ago, and is not proven to work yet."""
+    conditions = {"db": condition(symptoms=()), "app": condition()}
+    (made,) = decide(conditions, {"db": (), "app": ("db",)}, [], {"db": "db-1"}, NOW)
+    assert (made.component, made.verdict, made.root) == ("app", Verdict.WAIT, "db")
+
+
+BEYOND = [Kind.IMAGE, Kind.OUT_OF_MEMORY, Kind.UNSCHEDULABLE, Kind.VOLUME, Kind.QUOTA]
+UNREADY = symptom(Sign.UNREADY)
+FIRST = {
+    "an alias that leads elsewhere is repointed": (condition(symptom(Sign.ALIAS)), (), Remedy.REPOINT),
+    "an alias that could not be is re-applied": (condition(symptom(Sign.ALIAS)), (Remedy.REPOINT,), Remedy.REAPPLY),
+    "what was deleted is put back": (condition(symptom(Sign.MISSING)), (), Remedy.REAPPLY),
+    "a deleted CRD is put back as its chart has it": (condition(symptom(Sign.MISSING), UNREADY), (), Remedy.REAPPLY),
+    "what was edited is put back": (condition(symptom(Sign.EDITED)), (), Remedy.REAPPLY),
+    "an alias among other edits is put back with them": (
+        condition(symptom(Sign.ALIAS), symptom(Sign.EDITED)), (), Remedy.REAPPLY
+    ),
+    "content that differs is applied": (condition(symptom(Sign.CONTENT)), (), Remedy.REAPPLY),
+    "a failed job is run again": (condition(symptom(Sign.JOB_FAILED), reruns_jobs=True), (), Remedy.RERUN_JOB),
+    "once": (condition(symptom(Sign.JOB_FAILED), reruns_jobs=True), (Remedy.RERUN_JOB,), None),
+    "a failed job of what can't run it again is reported": (condition(symptom(Sign.JOB_FAILED)), (), None),
+    "nor does it go back to what was before that job": (
+        condition(symptom(Sign.JOB_FAILED), can_roll_back=True),
+        (),
+        None,
+    ),
+    "a client whose need recovered is restarted": (condition(need_recovered=True), (), Remedy.RESTART),
+    "a check that fails is first proven anew": (condition(), (), Remedy.VERIFY),
+    "then its workloads are restarted": (condition(), (Remedy.VERIFY,), Remedy.RESTART),
+    "then it goes back to what was proven": (
+        condition(can_roll_back=True), (Remedy.VERIFY, Remedy.RESTART), Remedy.ROLL_BACK
+    ),
+    "a crash loop is restarted": (
+        condition(symptom(Sign.UNREADY, Kind.CRASH_LOOP)), (Remedy.VERIFY,), Remedy.RESTART
+    ),
+    "a stuck rollout is finished": (condition(symptom(Sign.UNREADY, Kind.ROLLOUT)), (), Remedy.VERIFY),
+    "a missing Secret is made by materializing": (
+        condition(symptom(Sign.UNREADY, Kind.CONFIGURATION)), (), Remedy.VERIFY
+    ),
+    **{
+        f"{kind}: a restart would repeat it": (condition(symptom(Sign.UNREADY, kind)), (), None) for kind in BEYOND
+    },
+    **{
+        f"{kind} of a new definition: the old one comes back": (
+            condition(symptom(Sign.UNREADY, kind), can_roll_back=True), (), Remedy.ROLL_BACK
+        )
+        for kind in BEYOND
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("now_like", "tried", "remedy"), FIRST.values(), ids=FIRST.keys())
+def test_the_remedy_fits_what_is_seen(now_like: Condition, tried: tuple[Remedy, ...], remedy: Remedy | None) -> None:
+    assert choose(now_like, tried) is remedy
+
+
+@pytest.mark.parametrize("kind", BEYOND)
+def test_what_no_restart_mends_is_quarantined_at_once_with_its_cause_and_fix(kind: Kind) -> None:
+    made = one(condition(symptom(Sign.UNREADY, kind)))
+    assert made.verdict is Verdict.QUARANTINE
+    assert str(kind) in made.reason
+    assert f"mend {kind}" in made.reason
+
+
+@given(CONDITIONS, st.lists(st.sampled_from(Remedy), max_size=4))
+def test_only_what_may_be_rolled_back_is_and_nothing_is_tried_twice_that_changes_more_than_was_edited(
+    conditions: dict[str, Condition], tried: list[Remedy]
+) -> None:
+    for now_like in conditions.values():
+        remedy = choose(now_like, tried)
+        if remedy is Remedy.ROLL_BACK:
+            assert now_like.can_roll_back
+        if remedy in {Remedy.RESTART, Remedy.RERUN_JOB, Remedy.ROLL_BACK}:
+            assert remedy not in tried
+        assert remedy is not Remedy.WAKE

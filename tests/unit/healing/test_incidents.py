@@ -1,0 +1,160 @@
+"""The book of incidents: what several processes write at once happens once."""
+
+import contextlib
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from carbon_platform.healing.incidents import Book
+from carbon_platform.materialization.remedy import Remedy
+
+NOW = 1_000_000.0
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the book is; nothing is there yet."""
+    return tmp_path / "new" / "incidents.db"
+
+
+@pytest.fixture
+def book(file: Path) -> Book:
+    """The book of one cluster."""
+    return Book(file, "cluster")
+
+
+def opened(book: Book, component: str = "db", now: float = NOW) -> str:
+    return book.open(component, "missing", "StatefulSet here/db", "it was deleted", "put it back", now)
+
+
+def test_nothing_is_written_by_reading(book: Book, file: Path) -> None:
+    assert book.incidents() == []
+    assert book.attempts_since(0) == []
+    assert not file.exists()
+
+
+def test_a_story_is_read_as_it_was_written(book: Book) -> None:
+    incident = opened(book)
+    first = book.claim(incident, "db", Remedy.REAPPLY, NOW + 1)
+    assert first is not None
+    book.started(incident, first.number, "host_boot_1_2", "run-1", NOW + 2)
+    book.started(incident, first.number, "host_boot_1_2", "run-1", NOW + 3)
+    book.ended(incident, first.number, True, "created StatefulSet here/db", NOW + 5)
+    book.ended(incident, first.number, False, "its process ended", NOW + 6)
+    book.wait(incident, ["portal", "app"])
+    book.wait(incident, ["app"])
+    book.explain(incident, "somebody deleted it", "ask who")
+    book.close(incident, "healed", NOW + 7)
+    book.close(incident, "never healed", NOW + 8)
+    (told,) = book.incidents()
+    (attempt,) = told.attempts
+    assert (told.opened_at, told.closed_at, told.outcome) == (NOW, NOW + 7, "healed")
+    assert (told.cause, told.fix, told.waiting) == ("somebody deleted it", "ask who", ("app", "portal"))
+    assert (attempt.started_at, attempt.ended_at, attempt.helped) == (NOW + 2, NOW + 5, True)
+    assert (attempt.run_id, attempt.of, attempt.result) == ("run-1", ("db",), "created StatefulSet here/db")
+    assert attempt.for_decision().ended == NOW + 5
+
+
+def test_one_component_has_one_open_incident_and_another_after_that_was_closed(book: Book) -> None:
+    first = opened(book)
+    assert opened(book) == first
+    assert opened(book, "app") != first
+    book.close(first, "healed", NOW)
+    assert opened(book) != first
+    assert len(book.incidents(only_open=True)) == 2
+    assert len(book.incidents()) == 3
+
+
+def test_clusters_have_books_of_their_own_and_without_one_all_are_read(book: Book, file: Path) -> None:
+    incident = opened(book)
+    other = Book(file, "other")
+    assert other.incidents() == []
+    assert opened(other) != incident
+    assert other.attempts_since(0) == []
+    assert len(Book(file, None).incidents()) == 2
+
+
+def test_an_attempt_under_way_lets_no_other_begin_and_a_closed_incident_none_at_all(book: Book) -> None:
+    incident = opened(book)
+    first = book.claim(incident, "db", Remedy.REAPPLY, NOW)
+    assert first is not None
+    assert book.claim(incident, "db", Remedy.RESTART, NOW) is None
+    book.ended(incident, first.number, False, "", NOW)
+    second = book.claim(incident, "db", Remedy.WAKE, NOW, ["app", "portal"])
+    assert second is not None
+    assert (second.number, second.of) == (2, ("app", "portal"))
+    book.close(incident, "removed from the platform", NOW + 1)
+    assert book.claim(incident, "db", Remedy.RESTART, NOW) is None
+    assert [(a.ended_at, a.result) for a in book.incidents()[0].attempts] == [
+        (NOW, ""),
+        (NOW + 1, "removed from the platform"),
+    ]
+
+
+def test_attempts_are_told_in_the_order_in_which_they_were_made_whatever_the_clock_said(book: Book) -> None:
+    for number, at in enumerate((NOW, NOW - 3600, NOW + 5)):
+        incident = opened(book, f"c{number}")
+        made = book.claim(incident, f"c{number}", Remedy.VERIFY, at)
+        assert made is not None
+    assert [attempt.component for attempt in book.attempts_since(NOW - 7200)] == ["c0", "c1", "c2"]
+    book.ended(opened(book, "c1"), 1, False, "", NOW)
+    assert [a.component for a in book.attempts_since(NOW + 1)] == ["c0", "c2"], "one under way is always told"
+
+
+def test_an_attempt_that_has_ended_is_not_begun_again(book: Book) -> None:
+    """Somebody may run its Dagster run a second time by hand."""
+    incident = opened(book)
+    book.claim(incident, "db", Remedy.VERIFY, NOW)
+    book.started(incident, 1, "first", "run-1", NOW)
+    book.ended(incident, 1, True, "", NOW)
+    book.started(incident, 1, "second", "run-2", NOW)
+    assert book.incidents()[0].attempts[0].run_id == "run-1"
+
+
+def test_what_waits_already_is_not_written_again(book: Book, file: Path) -> None:
+    incident = opened(book)
+    book.wait(incident, ["app"])
+    before = file.stat().st_mtime_ns, file.read_bytes()
+    book.wait(incident, ["app"])
+    assert (file.stat().st_mtime_ns, file.read_bytes()) == before
+
+
+def _open(file: Path) -> str:
+    return opened(Book(file, "cluster"))
+
+
+def _claim(told: tuple[Path, str]) -> bool:
+    return Book(told[0], "cluster").claim(told[1], "db", Remedy.REAPPLY, NOW) is not None
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """Four of them, of which each has a Python of its own."""
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        yield pool
+
+
+def test_processes_that_open_an_incident_at_once_open_one(file: Path, processes: ProcessPoolExecutor) -> None:
+    assert len(set(processes.map(_open, [file] * 16))) == 1
+
+
+def test_of_processes_that_claim_an_attempt_at_once_one_gets_it(file: Path, processes: ProcessPoolExecutor) -> None:
+    incident = _open(file)
+    assert sum(processes.map(_claim, [(file, incident)] * 16)) == 1
+
+
+def test_a_book_that_another_process_writes_is_waited_for(
+    book: Book, file: Path, processes: ProcessPoolExecutor
+) -> None:
+    incident = opened(book)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        waits = processes.submit(_claim, (file, incident))
+        with pytest.raises(TimeoutError):
+            waits.result(0.3)
+        other.execute("commit")
+        assert waits.result(20)

@@ -1,0 +1,236 @@
+"""What is wrong with a component: with its objects, with its checks, and which of what is wrong is the root."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.healing.conditions import conditions
+from carbon_platform.healing.decide import Attempt, Condition
+from carbon_platform.healing.examine import findings
+from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, first_cause, of_record, of_release
+from carbon_platform.health.cause import Cause, Kind
+from carbon_platform.materialization.remedy import Remedy
+from carbon_platform.records import CheckResult, Record
+from carbon_platform.release.difference import FieldChange
+from carbon_platform.release.plan import Action, Change
+from carbon_platform.release.render import Desired
+from carbon_platform.spec import graph
+from carbon_platform.spec.platform import Platform
+from tests.definitions import Definitions
+from tests.objects import conditions as status_conditions
+from tests.objects import obj, workload
+
+CONFIG = obj("ConfigMap")
+DEPLOYMENT = workload("Deployment", spec={"replicas": 1})
+READY = workload(
+    "Deployment",
+    spec={"replicas": 1},
+    status={"observedGeneration": 1, "updatedReplicas": 1, "replicas": 1, "availableReplicas": 1},
+)
+ALIAS = obj("Service", "alias", spec={"type": "ExternalName", "externalName": "db.here.svc"})
+JOB = workload("Job")
+FAILED_JOB = workload("Job", status=status_conditions(Failed=("True", "BackoffLimitExceeded", "too often")))
+EDIT = FieldChange("data.message", "hello", "edited")
+
+
+def signs(
+    desired: list[Object], live: list[Object], edits: dict[ObjectName, tuple[FieldChange, ...]] | None = None
+) -> list[tuple[Sign, str]]:
+    there = {ObjectName.of(one): one for one in live}
+    found = of_release(Desired((), tuple(desired)), there.get, edits or {})
+    return [(symptom.sign, symptom.text) for symptom in found]
+
+
+def test_what_is_as_desired_and_ready_shows_nothing() -> None:
+    assert signs([CONFIG, DEPLOYMENT], [CONFIG, READY]) == []
+
+
+def test_what_was_deleted_is_missing_and_comes_first() -> None:
+    broken = workload("Deployment", spec={"replicas": 1}, status={"observedGeneration": 1})
+    assert signs([DEPLOYMENT, CONFIG], [broken]) == [
+        (Sign.MISSING, "it was deleted"),
+        (Sign.UNREADY, "0/1 pods updated"),
+    ]
+
+
+def test_what_is_being_deleted_is_as_good_as_gone() -> None:
+    going = obj("ConfigMap", deletionTimestamp="2026-01-01T00:00:00Z")
+    assert signs([CONFIG], [going]) == [(Sign.MISSING, "is being deleted")]
+
+
+def test_an_edit_tells_its_first_fields() -> None:
+    edits = tuple(FieldChange(f"data.k{i}", "a", "b") for i in range(5))
+    ((sign, text),) = signs([CONFIG], [CONFIG], {ObjectName.of(CONFIG): edits})
+    assert sign is Sign.EDITED
+    assert text.endswith("; and 2 more fields")
+    assert "data.k0" in text
+
+
+def test_an_alias_that_was_edited_is_one() -> None:
+    assert signs([ALIAS], [ALIAS], {ObjectName.of(ALIAS): (EDIT,)})[0][0] is Sign.ALIAS
+
+
+def test_a_job_that_failed_is_one_and_a_job_that_runs_is_nothing() -> None:
+    assert signs([JOB], [FAILED_JOB]) == [(Sign.JOB_FAILED, "failed: too often")]
+    assert signs([JOB], [workload("Job", status={"active": 1})]) == []
+
+
+def test_a_service_that_waits_for_its_address_is_nothing_to_heal() -> None:
+    service = obj("Service", spec={"type": "LoadBalancer"})
+    assert signs([service], [service]) == []
+
+
+def test_a_kind_that_is_not_there_means_that_its_objects_are_not() -> None:
+    assert signs([obj("Gadget", api_version="carbon.test/v1")], []) == [(Sign.MISSING, "it was deleted")]
+
+
+def test_an_unready_object_or_none_is_no_edit_and_a_refusal_is_one() -> None:
+    name = ObjectName.of(CONFIG)
+    assert edits_of("Deployment a: 0/1 pods") == edits_of(None) == edits_of(Change(Action.CREATE, name)) == ()
+    assert edits_of(Change(Action.UPDATE, name, (EDIT,))) == (EDIT,)
+    (refused,) = edits_of(Change(Action.REFUSED, name, reason="field is immutable"))
+    assert "field is immutable" in str(refused)
+
+
+CAUSE = Cause(Kind.CRASH_LOOP, ObjectName("v1", "Pod", "here", "app-0"), "exits with code 1", "see its log")
+
+
+def test_a_symptom_tells_its_cause_where_there_is_one() -> None:
+    plain = Symptom(Sign.UNREADY, "Deployment here/a", "0/1 pods")
+    known = dataclasses.replace(plain, cause=CAUSE)
+    assert (str(plain), str(known)) == ("Deployment here/a: 0/1 pods", "Deployment here/a: exits with code 1")
+    assert first_cause([plain, known]) == CAUSE
+    assert first_cause([plain]) is None
+
+
+@pytest.fixture
+def platform(definitions: Definitions) -> Platform:
+    """A database, what needs it, and what needs that."""
+    definitions.chart()
+    definitions.release("db", stateful=True)
+    definitions.release("app", needs=["db"], heal={"budget": 2, "limit": 5, "window": "10m"})
+    definitions.release("portal", needs=["app"], heal={"budget": 0})
+    return definitions.load()
+
+
+THEN, LATER = "2026-01-01T10:00:00+00:00", "2026-01-01T11:00:00+00:00"
+THEN_SECONDS = 1767261600.0
+
+
+def verified(platform: Platform, key: str, **changed: object) -> Record:
+    """The record of a component that is deployed as defined, and proven."""
+    component = platform.components[key]
+    record = Record(key, component.digest, component.checks_digest, 3, changed_at=THEN, verified_at=THEN)
+    return dataclasses.replace(record, verified_revision=3, **changed)
+
+
+def told(
+    platform: Platform, key: str, record: Record, *shown: Symptom, attempts: tuple[Attempt, ...] = ()
+) -> Condition:
+    return conditions(platform, {key: shown}, {}, {key: record}, attempts)[key]
+
+
+def check(name: str, *, passed: bool) -> CheckResult:
+    return CheckResult(name, passed, "no answer", THEN, fix="start it")
+
+
+def test_checks_that_failed_are_symptoms_unless_the_checks_are_others_by_now(platform: Platform) -> None:
+    component = platform.components["app"]
+    checks = (check("ready", passed=False), check("query", passed=False), check("write", passed=True))
+    record = verified(platform, "app", checks=checks)
+    assert of_record(component, record) == [Symptom(Sign.CHECK, "query", "no answer", fix="start it")]
+    assert of_record(component, dataclasses.replace(record, checks_digest="another")) == []
+    (content,) = of_record(component, dataclasses.replace(record, checks=(check("in_sync", passed=False),)))
+    assert content.sign is Sign.CONTENT
+
+
+EXEMPT = {
+    "never verified": ({"verified_at": ""}, "never verified"),
+    "quarantined": ({"quarantined": "too often"}, "quarantined: too often"),
+    "its definition changed": ({"digest": "another"}, "has changed and is not deployed yet"),
+    "blocked": ({"blocked": True, "failure": "no image\nmore", "failed_at": LATER}, "blocked: no image"),
+    "blocked before it was verified": ({"blocked": True, "failure": "no image", "failed_at": "2025"}, ""),
+    "failed for another reason": ({"failure": "crashed", "failed_at": LATER}, ""),
+    "nothing of the kind": ({}, ""),
+}
+
+
+@pytest.mark.parametrize(("changed", "why"), EXEMPT.values(), ids=EXEMPT.keys())
+def test_what_carbon_does_not_answer_for_is_exempt(platform: Platform, changed: dict[str, object], why: str) -> None:
+    found = told(platform, "app", verified(platform, "app", **changed)).exempt
+    assert (why in found) if why else not found
+
+
+def test_what_was_blocked_is_tried_again_once_a_need_of_it_is_proven(platform: Platform) -> None:
+    record = verified(platform, "app", blocked=True, failure="it needs db", failed_at=LATER)
+    for proven, why in ((THEN, "blocked"), ("2026-01-01T12:00:00+00:00", "")):
+        db = verified(platform, "db", verified_at=proven)
+        found = conditions(platform, {}, {}, {"app": record, "db": db}, ())["app"].exempt
+        assert found.startswith(why)
+        assert bool(found) is bool(why)
+
+
+def test_what_was_rolled_back_is_not_applied_again(platform: Platform) -> None:
+    record = verified(platform, "app", digest="", rolled_back=platform.components["app"].digest)
+    assert "it was rolled back" in told(platform, "app", record).exempt
+
+
+def test_a_budget_of_nothing_leaves_it_to_people_and_others_are_taken_from_the_definition(platform: Platform) -> None:
+    assert "left to people" in told(platform, "portal", verified(platform, "portal")).exempt
+    policy = told(platform, "app", verified(platform, "app")).policy
+    assert (policy.budget, policy.limit, policy.window) == (2, 5, 600)
+
+
+def test_a_definition_that_is_not_deployed_yet_breaks_nothing_but_what_does_not_work_still_shows(
+    platform: Platform,
+) -> None:
+    """Else nothing that needs it would be healed until somebody deploys it."""
+    record = verified(platform, "db", digest="another")
+    differs = [Symptom(sign, "ConfigMap here/a", "differs") for sign in (Sign.MISSING, Sign.EDITED, Sign.ALIAS)]
+    unready = Symptom(Sign.UNREADY, "Deployment here/a", "0/1 pods")
+    assert told(platform, "db", record, *differs).symptoms == ()
+    assert told(platform, "db", record, *differs, unready).symptoms == (unready,)
+    assert told(platform, "db", verified(platform, "db"), *differs).symptoms == tuple(differs)
+
+
+@pytest.mark.parametrize(
+    ("key", "revision", "proven", "can"),
+    [("app", 4, 3, True), ("app", None, 3, True), ("app", 3, 3, False), ("app", 4, None, False), ("db", 4, 3, False)],
+)
+def test_only_what_keeps_no_data_goes_back_and_only_to_another_revision_that_was_proven(
+    platform: Platform, key: str, revision: int | None, proven: int | None, can: bool
+) -> None:
+    record = dataclasses.replace(verified(platform, key), revision=revision, verified_revision=proven)
+    assert told(platform, key, record).can_roll_back is can
+
+
+@pytest.mark.parametrize(("helped", "ended", "recovered"), [(True, 1, True), (True, -1, False), (False, 1, False)])
+def test_a_need_that_was_healed_after_the_last_verification_has_recovered(
+    platform: Platform, helped: bool, ended: float, recovered: bool
+) -> None:
+    healed = Attempt("db", "db-1", Remedy.REAPPLY, THEN_SECONDS - 5, THEN_SECONDS + ended, helped)
+    assert told(platform, "portal", verified(platform, "portal"), attempts=(healed,)).need_recovered is recovered
+
+
+KEYS = ["a", "b", "c", "d"]
+BROKEN = st.sets(st.sampled_from(KEYS))
+NEEDS = st.fixed_dictionaries({key: st.sets(st.sampled_from(KEYS[:i])) for i, key in enumerate(KEYS) if i})
+
+
+@given(BROKEN, NEEDS)
+def test_roots_are_told_first_and_each_other_names_the_lowest_broken_thing_it_needs(
+    broken: set[str], needed: dict[str, set[str]]
+) -> None:
+    needs: graph.Needs = {"a": (), **{key: tuple(sorted(found)) for key, found in needed.items()}}
+    symptom = Symptom(Sign.CHECK, "query", "no answer")
+    told = findings({key: [symptom] for key in broken}, needs, graph.in_order(needs))
+    assert {finding.component for finding in told} == broken
+    assert [bool(finding.root) for finding in told] == sorted(bool(finding.root) for finding in told)
+    for finding in told:
+        below = (graph.closure(needs, [finding.component]) - {finding.component}) & broken
+        assert (finding.root in below) if below else not finding.root
+        assert not (graph.closure(needs, [finding.root]) - {finding.root}) & broken
