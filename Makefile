@@ -31,7 +31,7 @@ cluster-tests: .venv/ready ## Against a real API server
 	$(PYTEST) tests/cluster -n 2 --dist loadfile
 
 e2e: .venv/ready ## The platform, on real pods
-	$(PYTEST) tests/e2e
+	$(PYTEST) tests/e2e -n 2 --dist loadgroup
 
 down: .venv/ready ## Uninstall the platform and stop the cluster; data stays
 	-$(CARBON) down --yes

@@ -137,14 +137,16 @@ def adjust(layout: Layout, wanted: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def away(layout: Layout, name: str) -> Iterator[None]:
-    """One program is down meanwhile, as if its machine were; for tests of what happens then."""
-    kill(layout, name)
+def away(layout: Layout, *names: str) -> Iterator[None]:
+    """Programs are down meanwhile, as if their machine were; for tests of what happens then."""
+    for name in names:
+        kill(layout, name)
     try:
         yield
     finally:
         with _remote(layout) as supervisor:
-            supervisor.startProcess(name)
+            for name in names:
+                supervisor.startProcess(name, False)
 
 
 def kill(layout: Layout, name: str) -> None:
@@ -161,15 +163,6 @@ def kill(layout: Layout, name: str) -> None:
             if time.monotonic() > deadline:
                 raise CarbonError(f"{name} does not end", "it was killed", f"see {layout.logs}/supervisor.log")
             time.sleep(0.05)
-
-
-def restart(layout: Layout, names: Sequence[str]) -> None:
-    """End these programs and start them anew."""
-    for name in names:
-        kill(layout, name)
-    with _remote(layout) as supervisor:
-        for name in names:
-            supervisor.startProcess(name, False)
 
 
 def start(layout: Layout, wanted: str) -> None:

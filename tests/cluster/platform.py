@@ -134,11 +134,22 @@ class Platform(Definitions):
     @contextlib.contextmanager
     def server_away(self) -> Iterator[None]:
         """No API server meanwhile; back, with all its clients, afterwards."""
-        with supervision.away(self.cluster.layout, "kube-apiserver"):
-            yield
-        # By themselves they come back after a pause that gets longer with each time, beyond a minute.
-        supervision.restart(self.cluster.layout, ("kube-controller-manager", "kube-scheduler", "kwok"))
+        layout = self.cluster.layout
+        # Left alone they come back after a pause that gets longer with each time, beyond a minute.
+        with supervision.away(layout, "kube-controller-manager", "kube-scheduler", "kwok"):
+            with supervision.away(layout, "kube-apiserver"):
+                yield
+            asyncio.run(self._nodes_for_anyone())
         asyncio.run(self._controllers_work())
+
+    async def _nodes_for_anyone(self) -> None:
+        """No kwok holds a node any more. A new one waits until the leases of the old one are over.
+
+        To be called while none runs: one that waits for a lease and sees it go never tries again.
+        """
+        async with self.api() as api:
+            for lease in await api.list("coordination.k8s.io/v1", "Lease", "kube-node-lease"):
+                await api.delete(ObjectName.of(lease))
 
     async def _controllers_work(self) -> None:
         """Return when a new namespace gets its account, and a new pod runs."""
@@ -146,9 +157,6 @@ class Platform(Definitions):
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         pod = probe_pod(name)
         async with self.api() as api:
-            # A new kwok waits until those of the old one are over.
-            for lease in await api.list("coordination.k8s.io/v1", "Lease", "kube-node-lease"):
-                await api.delete(ObjectName.of(lease))
 
             async def account() -> bool:
                 return await api.get(ObjectName("v1", "ServiceAccount", name, "default")) is not None
