@@ -19,6 +19,7 @@ CARBON = Path(sys.executable).with_name("carbon")
 CHARTS = Path(__file__).parent / "charts"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What works on the platform goes one after the other; what needs nothing of it may run beside that."""
     for item in items:
