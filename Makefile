@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARBON := .venv/bin/carbon
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help up test lint unit cluster-tests e2e down bench bench-drift bench-faults bench-at-rest lock clean
+.PHONY: help up test lint unit real down bench bench-drift bench-faults bench-at-rest lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +16,7 @@ up: .venv/ready ## From an empty machine to the verified platform
 	$(CARBON) cluster up
 	$(CARBON) up
 
-test: lint unit cluster-tests e2e ## Everything that proves it stays so
+test: lint unit real ## Everything that proves it stays so
 
 lint: .venv/ready ## Style, types, layers
 	.venv/bin/ruff check .
@@ -27,11 +27,9 @@ lint: .venv/ready ## Style, types, layers
 unit: .venv/ready ## Decisions, in memory
 	$(PYTEST) tests/unit -n auto
 
-cluster-tests: .venv/ready ## Against a real API server
-	$(PYTEST) tests/cluster -n 2 --dist loadfile
-
-e2e: .venv/ready ## The platform, on real pods
-	$(PYTEST) tests/e2e -n 2 --dist loadgroup
+real: .venv/ready ## Real API servers, and the platform on real pods
+	$(CARBON) cluster prepare
+	$(PYTEST) tests/cluster tests/machine tests/e2e -n 3 --dist loadfile
 
 down: .venv/ready ## Uninstall the platform and stop the cluster; data stays
 	-$(CARBON) down --yes

@@ -68,6 +68,24 @@ def up(
         typer.echo(f"the local cluster is up: export KUBECONFIG={layout.kubeconfig}")
 
 
+@app.command(epilog="Examples: carbon cluster prepare")
+def prepare(json: Json = False) -> None:
+    """Get and build all that it and the platform need, and start nothing. The first time: minutes."""
+    from carbon_platform.cli.images import make
+    from carbon_platform.local.cluster import LocalCluster
+    from carbon_platform.local.layout import Layout
+    from carbon_platform.settings import settings
+
+    chosen = settings()
+    with _telling() as report:
+        LocalCluster(Layout(chosen.local_cluster), chosen.cache, report).prepare()
+    make()
+    if json:
+        _print_json({"cache": str(chosen.cache)})
+    else:
+        typer.echo(f"everything is in {chosen.cache}")
+
+
 @app.command(epilog="Examples: carbon cluster down · carbon cluster down --delete-data --yes")
 def down(
     delete_data: Annotated[bool, typer.Option("--delete-data", help="Delete its volumes and its state too.")] = False,

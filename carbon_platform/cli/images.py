@@ -13,7 +13,20 @@ def provide(references: Sequence[str]) -> None:
     """
     from carbon_platform.local.images.provision import ensure
 
-    def tell(image: str, step: str, seconds: float) -> None:
-        errors.print(f"image {image}: {step} ({seconds:.0f} s)", style="dim")
+    asyncio.run(ensure(references, _tell))
 
-    asyncio.run(ensure(references, tell))
+
+def make() -> None:
+    """Make sure that the cache has an archive of every image that has a recipe.
+
+    Raises what `carbon_platform.local.images.provision.prepare` does.
+    """
+    from carbon_platform.local.images.provision import prepare
+    from carbon_platform.local.images.recipes import default_folder, load_recipes
+
+    references = [recipe.reference for recipe in load_recipes(default_folder()).values()]
+    asyncio.run(prepare(references, _tell))
+
+
+def _tell(image: str, step: str, seconds: float) -> None:
+    errors.print(f"image {image}: {step} ({seconds:.0f} s)", style="dim")

@@ -8,7 +8,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,10 @@ class LocalCluster:
     cache: Path
     report: Report
 
+    def prepare(self) -> None:
+        """Have every program that it may ever run, on this machine; starts nothing. Raises as `up` does."""
+        self._programs([*CONTROL_PLANE, *NODE, *TOOLS, "kwok"])
+
     def up(self, simulated_nodes: int | None = None) -> None:
         """Bring it up, or do nothing when it is up; recovers from any way in which it ended.
 
@@ -54,17 +58,20 @@ class LocalCluster:
         keeps those that are there. Raises Blocked, Conflict (a port is taken, another cluster runs), NotReady with
         the cause, or CarbonError.
         """
-        if self.layout.real_node:
-            _require_root()
-            packages.ensure(packages.CLUSTER, self.report)
         simulates = supervision.configured(self.layout, "kwok") if simulated_nodes is None else simulated_nodes > 0
         names = [*CONTROL_PLANE, *(NODE if self.layout.real_node else ()), *TOOLS, *(["kwok"] if simulates else [])]
-        have = programs.ensure(names, self.cache, self.report)
+        have = self._programs(names)
         with _alone(self.layout, self.report):
             since = self._run(have, simulates)
             if self.layout.real_node:
                 self._images(have)
             asyncio.run(self._complete(simulated_nodes, since))
+
+    def _programs(self, names: Sequence[str]) -> dict[str, Path]:
+        if self.layout.real_node:
+            _require_root()
+            packages.ensure(packages.CLUSTER, self.report)
+        return programs.ensure(names, self.cache, self.report)
 
     def _run(self, have: dict[str, Path], simulates: bool) -> datetime.datetime | None:
         """Have the programs run as they should; when they were started, if nothing ran before."""

@@ -19,15 +19,6 @@ CARBON = Path(sys.executable).with_name("carbon")
 CHARTS = Path(__file__).parent / "charts"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What works on the platform goes one after the other; what needs nothing of it may run beside that."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            shared = "carbon" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("platform" if shared else "beside it"))
-
-
 class Carbon:
     """The command line, with settings of one's own."""
 

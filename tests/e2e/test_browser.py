@@ -19,8 +19,8 @@ from carbon_platform.settings import Settings
 from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
 from tests.e2e.conftest import Carbon
-from tests.e2e.sandbox import until
 from tests.e2e.web_ui import PACKAGES, SIZE, Evaluation, WebUi, chromium
+from tests.machine.sandbox import until
 
 CHAINS = (
     ("postgres", "iceberg_rest", "trino", "iceberg_tables"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Carbon
-from tests.e2e.sandbox import until
+from tests.machine.sandbox import until
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("ray")]
 

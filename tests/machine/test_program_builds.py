@@ -10,7 +10,7 @@ import pytest
 from carbon_platform.errors import Blocked, CarbonError
 from carbon_platform.local import programs
 from carbon_platform.local.catalogue import SOURCES
-from tests.e2e.sandbox import until
+from tests.machine.sandbox import until
 
 pytestmark = pytest.mark.real
 

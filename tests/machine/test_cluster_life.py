@@ -9,7 +9,7 @@ import pytest
 
 from carbon_platform.local import cgroups
 from carbon_platform.local.layout import Layout
-from tests.e2e.sandbox import Sandbox, carbon, until
+from tests.machine.sandbox import Sandbox, carbon, until
 
 pytestmark = pytest.mark.real
 
