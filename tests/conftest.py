@@ -17,7 +17,10 @@ E2E = "tests/e2e/"
 
 
 class AroundOnePlatform(LoadScopeScheduling):
-    """What works on the platform goes one after the other, on one worker; other files are handed out beside that."""
+    """What works on the platform goes one after the other, on one worker; other files are handed out beside that.
+
+    `--dist loadgroup` is no way to say so: it renames tests, which pytest 9 does not let it.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         return E2E if nodeid.startswith(E2E) else nodeid.split("::", 1)[0]

@@ -78,7 +78,7 @@ class Sandbox:
 
     def processes(self) -> dict[int, str]:
         """Id and command line of everything that runs in it, but the sandbox's own first processes and their sleep."""
-        listed = self.run("ps", "-e", "-o", "pid=,comm=,args=").stdout.splitlines()
+        listed = self.run("ps", "-e", "-ww", "-o", "pid=,comm=,args=").stdout.splitlines()
         found = {}
         for line in listed:
             pid, name, command = line.split(maxsplit=2)
