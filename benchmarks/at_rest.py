@@ -20,7 +20,7 @@ from pathlib import Path
 from carbon_platform.settings import settings
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PARTS = {b"dagster_webserver": "web server", b"dagster._daemon": "daemon", b"grpc": "code server"}
+_PARTS = {b"dagster_webserver": "web server", b"carbon_platform.daemon": "daemon", b"grpc": "code server"}
 _LOOK_SECONDS = 10.0
 _PARTS_OF_TIME = 6
 """Whether memory is flat shows in its medians over so many equal parts of the time."""

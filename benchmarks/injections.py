@@ -199,7 +199,7 @@ def daemons() -> list[int]:
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"dagster._daemon" in words and home in (entry / "environ").read_bytes().split(b"\0"):
+                if b"carbon_platform.daemon" in words and home in (entry / "environ").read_bytes().split(b"\0"):
                     found.append(int(entry.name))
     return found
 

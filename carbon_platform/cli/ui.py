@@ -48,7 +48,7 @@ command={python} -m dagster_webserver --workspace {workspace} --host 127.0.0.1 -
 priority=2
 
 [program:daemon]
-command={python} -m dagster._daemon run --workspace {workspace}
+command={python} -m carbon_platform.daemon {code_port} run --workspace {workspace}
 priority=3
 """  # noqa: E501 - supervisor wants a command on one line
 
