@@ -179,15 +179,15 @@ async def _take(
                 dead_holder = holder if holder and holder != str(me) else None
                 return Held(dead_holder, waited or dead_holder is not None), ours
         waited = True
-        if asyncio.get_running_loop().time() >= deadline:
+        if holder and not told:
+            waiting(f"waits for {holder}, which is at work on it")
+            told = True
+        if holder and asyncio.get_running_loop().time() >= deadline:
             raise Conflict(
                 f"release {name.namespace}/{name.name.removeprefix('carbon-')} has another writer",
                 f"its lease is held by {holder}",
                 "wait for it to end, or end it",
             )
-        if holder and not told:
-            waiting(f"waits for {holder}, which is at work on it")
-            told = True
         # A Lease has no watch worth its cost here: who waits, waits for a whole deployment to end.
         if lease is not None:
             await asyncio.sleep(_LOOK_AGAIN)

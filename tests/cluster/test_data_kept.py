@@ -8,6 +8,7 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import Blocked, CarbonError, DataAtRisk, Overtaken
+from carbon_platform.materialization.progress import Event, listening
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.materialization.session import Session
 from carbon_platform.materialization.verify import verify
@@ -172,12 +173,20 @@ async def test_healing_that_waited_for_another_writer_leaves_what_that_one_did(
     await api.delete(platform.name("ConfigMap", "app"))
     await api.create(lease(platform, ELSEWHERE))
     before = await everything()
-    healing_ = asyncio.create_task(platform.up(session, remedy=remedy))
-    done, _ = await asyncio.wait([healing_], timeout=1)
-    assert not done, "it waits"
-    await api.delete(platform.name("Lease", "carbon-app"))
-    with pytest.raises(Overtaken, match="nothing was changed"):
-        await healing_
+    waits = asyncio.Event()
+
+    def hear(event: Event) -> None:
+        if event.text.startswith(f"waits for {ELSEWHERE}"):
+            waits.set()
+
+    with listening(hear):
+        healing_ = asyncio.create_task(platform.up(session, remedy=remedy))
+        async with asyncio.timeout(120):
+            await waits.wait()
+        assert not healing_.done()
+        await api.delete(platform.name("Lease", "carbon-app"))
+        with pytest.raises(Overtaken, match="nothing was changed"):
+            await healing_
     lease_of_app = "carbon-app"
     after = await everything()
     assert {k for k in after if lease_of_app not in k} == {k for k in before if lease_of_app not in k}

@@ -89,7 +89,7 @@ async def test_a_living_writer_is_waited_for_and_then_named(
     await api.create(lease(platform, holder))
     told: list[str] = []
     with pytest.raises(Conflict) as caught:
-        async with held(api, place, "app", 0.1, told.append):
+        async with held(api, place, "app", 0, told.append):
             raise AssertionError("never held")
     assert caught.value.cause == f"its lease is held by {holder}"
     assert told == [f"waits for {holder}, which is at work on it"]

@@ -52,7 +52,7 @@ def test_a_process_that_works_there_is_ended(tmp_path: Path) -> None:
         assert process.stdout
         process.stdout.readline()
         dismantle(folder)
-        assert process.wait(timeout=10) == -9
+        assert process.wait(timeout=60) == -9
     assert not folder.exists()
 
 
