@@ -5,10 +5,11 @@ The rules, in the order in which they are asked:
 1. What Carbon does not answer for (never verified, its definition not deployed, quarantined) is left.
 2. What needs something broken, or not yet proven to work again, is not healed: it waits for the lowest such thing.
 3. What somebody is at work on is left; so is what has an attempt under way.
-4. Attempts that did not help are counted over a window: a spent budget quarantines, and so do more attempts of any
+4. What only waits for its node to speak again is left: nothing that Carbon may do brings a node back.
+5. Attempts that did not help are counted over a window: a spent budget quarantines, and so do more attempts of any
    kind than a component that is healed each time, and breaks again, would need.
-5. Between attempts lies a pause that doubles, give or take a fifth.
-6. The remedy is the first one that fits the symptoms and was not tried in this incident.
+6. Between attempts lies a pause that doubles, give or take a fifth.
+7. The remedy is the first one that fits the symptoms and was not tried in this incident.
 """
 
 import dataclasses
@@ -133,6 +134,9 @@ def _decide(
         return Decision(key, Verdict.LEAVE, "an attempt is under way")
     if condition.busy:
         return Decision(key, Verdict.LEAVE, f"{condition.busy} is at work on it")
+    silent = _silent_node(condition)
+    if silent:
+        return Decision(key, Verdict.LEAVE, silent)
     policy, first = condition.policy, condition.symptoms[0]
     counted = [attempt for attempt in attempts if attempt.remedy is not Remedy.WAKE]
     recent = [attempt for attempt in counted if _since(attempt.at, now) < policy.window]
@@ -147,6 +151,13 @@ def _decide(
     if remedy is None:
         return Decision(key, Verdict.QUARANTINE, _out_of_reach(condition), symptom=first)
     return Decision(key, Verdict.HEAL, str(first), remedy, symptom=first)
+
+
+def _silent_node(condition: Condition) -> str:
+    """Why nothing can be said of it for now; empty when something is wrong that no node explains."""
+    cause = first_cause(condition.symptoms)
+    waits = {Sign.UNREADY, Sign.CHECK}.issuperset(symptom.sign for symptom in condition.symptoms)
+    return str(cause) if cause and cause.kind is Kind.NODE and waits else ""
 
 
 def _since(then: float, now: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.health.cause import CONSEQUENCES, Cause, root
+from carbon_platform.health.cause import Cause, Kind, rank, root
 from carbon_platform.health.status import status
 from carbon_platform.records import Record
 from carbon_platform.release.difference import FieldChange
@@ -107,7 +107,7 @@ def in_order(symptoms: Iterable[Symptom]) -> tuple[Symptom, ...]:
     """By sign; among those of one sign, what the others may wait for first."""
 
     def place(symptom: Symptom) -> tuple[int, int]:
-        follows = 2 if symptom.cause is None else int(symptom.cause.kind in CONSEQUENCES)
+        follows = len(Kind) if symptom.cause is None else rank(symptom.cause.kind)
         return list(Sign).index(symptom.sign), follows
 
     return tuple(sorted(symptoms, key=place))

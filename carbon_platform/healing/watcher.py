@@ -7,6 +7,7 @@ is listed again. After a lost connection, an expired watch or an API server that
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 import hashlib
 import json
 import logging
@@ -24,7 +25,8 @@ from carbon_platform.cluster.watch import Mirror
 from carbon_platform.errors import CarbonError, Unreachable
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_release
-from carbon_platform.health.status import condition, may_own_pods, status
+from carbon_platform.health.nodes import away
+from carbon_platform.health.status import may_own_pods, status
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.lease import holder_of, lease_name
@@ -156,8 +158,9 @@ class _Following:
                 self._publish(view)
                 if self._missing_kinds and loop.time() - began > _NEW_KINDS_SECONDS:
                     return
+                may_pass = view.symptoms or view.unreachable
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_AGAIN_SECONDS if view.symptoms else _IDLE_SECONDS):
+                    async with asyncio.timeout(_LOOK_AGAIN_SECONDS if may_pass else _IDLE_SECONDS):
                         await wake.wait()
                     await asyncio.sleep(_GATHER_SECONDS)
 
@@ -176,13 +179,8 @@ class _Following:
             stack.callback(mirror.subscribe(wake.set))
 
     def _nodes_away(self) -> str:
-        """Why nothing is known of the pods: most nodes are silent, and Kubernetes then calls every pod not ready."""
         mirror = self._mirrors.get(_NODE)
-        nodes = list(mirror.objects()) if mirror else []
-        silent = [node["metadata"]["name"] for node in nodes if condition(node, "Ready").get("status") != "True"]
-        if 2 * len(silent) <= len(nodes):
-            return ""
-        return f"{len(silent)} of {len(nodes)} nodes are not ready: {', '.join(sorted(silent)[:_NAMES])}"
+        return away(mirror.objects(), datetime.datetime.now(datetime.UTC)) if mirror else ""
 
     def _find(self, name: ObjectName) -> Object | None:
         mirror = self._mirrors.get((name.api_version, name.kind))
@@ -192,9 +190,9 @@ class _Following:
         for mirror in self._mirrors.values():
             if mirror.failure:
                 raise mirror.failure
-        away = self._nodes_away()
-        if away:
-            return View(platform, self._session.cluster_id, away)
+        silent = self._nodes_away()
+        if silent:
+            return View(platform, self._session.cluster_id, silent)
         busy = {}
         for key, component in platform.components.items():
             lease = self._find(lease_name(component.namespace, component.release_name))
@@ -278,7 +276,6 @@ class _Following:
 _RELEASES = "app.kubernetes.io/managed-by=Helm"
 _WRITERS = "app.kubernetes.io/managed-by=carbon"
 _NODE = ("v1", "Node")
-_NAMES = 3
 _LEASE = ("coordination.k8s.io/v1", "Lease")
 _NEW_KINDS_SECONDS = 30.0
 _IDLE_SECONDS = 5.0

@@ -21,10 +21,12 @@ class Kind(enum.StrEnum):
     JOB_FAILED = "job failed"
     ROLLOUT = "rollout stuck"
     DEADLINE = "deadline passed"
+    NODE = "silent node"
+    """The only one that passes without a change: when the node speaks again."""
 
 
-CONSEQUENCES = frozenset({Kind.ROLLOUT, Kind.NO_ENDPOINTS})
-"""Of any other cause."""
+_CONSEQUENCES = (Kind.NODE, Kind.ROLLOUT, Kind.NO_ENDPOINTS)
+"""Each may come of those before it, and of any other cause."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Cause:
         return f"{self.object}: {self.why}"
 
 
+def rank(kind: Kind) -> int:
+    """How far from a root: what ranks higher may be explained by what ranks lower."""
+    return _CONSEQUENCES.index(kind) + 1 if kind in _CONSEQUENCES else 0
+
+
 def root(causes: Iterable[Cause]) -> Cause | None:
     """The cause to tell, which no other explains; None of none."""
-    return min(causes, key=lambda cause: cause.kind in CONSEQUENCES, default=None)
+    return min(causes, key=lambda cause: rank(cause.kind), default=None)

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.health.cause import Cause
-from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods
+from carbon_platform.health.cause import Cause, root
+from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, unheard
 
 _BESIDE = (("v1", "Pod"), ("v1", "Event"), ("apps/v1", "ReplicaSet"))
 
 
 async def explain(objects: Iterable[Object], api: Api) -> dict[ObjectName, Cause]:
-    """The cause of each of these objects that can't become ready by itself."""
+    """The cause of each of these objects that can't become ready by itself, or waits for its node to speak again."""
     by_namespace: dict[str, list[Object]] = {}
     for obj in objects:
         by_namespace.setdefault(obj["metadata"].get("namespace", ""), []).append(obj)
@@ -23,7 +23,8 @@ async def explain(objects: Iterable[Object], api: Api) -> dict[ObjectName, Cause
     for namespace, broken in by_namespace.items():
         pods, events, sets = await asyncio.gather(*(api.list(*kind, namespace or None) for kind in _BESIDE))
         for obj in broken:
-            cause = diagnose(obj, current_pods(obj, owned_pods(obj, pods), sets), events, now)
+            own = current_pods(obj, owned_pods(obj, pods), sets)
+            cause = diagnose(obj, own, events, now) or root(filter(None, (unheard(pod, now) for pod in own)))
             if cause:
                 causes[ObjectName.of(obj)] = cause
     return causes

@@ -1,29 +1,59 @@
-"""What a component's checks say, and not what the way to them does: it leads through the API server."""
+"""What a component's checks say, and not what the way to them does: it leads through the API server and the nodes."""
 
+import asyncio
+import datetime
 import time
+from collections.abc import Iterable
 
 from carbon_platform.checks.run import run_checks
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.watch import wait_until
 from carbon_platform.errors import Unreachable
+from carbon_platform.health.nodes import away
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
 from carbon_platform.spec.platform import Component
 
 _TIMES = 3
+_LOOK_AGAIN_SECONDS = 2.0
+"""That a node is back for long enough no event tells."""
 
 
 async def checked(component: Component, session: Session, settle: float) -> list[CheckResult]:
     """The result of every functional check. One that fails is tried again for `settle` seconds.
 
-    A failure while the API server was away says nothing about the component: when it is back, all are run again.
-    Raises Unreachable when it stays away for longer than the client's patience, or goes away each time.
+    A failure while the API server was away, or most nodes were silent, says nothing about the component: when they
+    are back, all are run again. Raises Unreachable when they stay away for longer than the client's patience, or go
+    away each time.
     """
     for _ in range(_TIMES):
         began = time.monotonic()
         results = await run_checks(component.checks, session.reach(component), session.settings.check_seconds, settle)
-        if all(result.passed for result in results) or not await session.api.was_away(began):
+        if all(result.passed for result in results):
+            return results
+        if not (await session.api.was_away(began) or await _nodes_were_away(began, session)):
             return results
     raise Unreachable(
-        f"{component.key} can't be checked: the API server goes away each time",
-        f"it did {_TIMES} times",
-        "see whether it is restarted again and again",
+        f"{component.key} can't be checked: the API server or the nodes go away each time",
+        f"they did {_TIMES} times",
+        "see whether they are restarted again and again",
     )
+
+
+async def _nodes_were_away(began: float, session: Session) -> bool:
+    """Whether most nodes were silent at some time after `began`; returns when they speak. Raises Unreachable."""
+    lasted = time.monotonic() - began
+    if not away(await session.api.list("v1", "Node"), datetime.datetime.now(datetime.UTC), lasted):
+        return False
+    async with session.mirrors.of("v1", "Node", None) as nodes:
+        try:
+            async with asyncio.timeout(session.settings.api_seconds):
+                await wait_until([nodes], lambda: not _away_now(nodes.objects()), again=_LOOK_AGAIN_SECONDS)
+        except TimeoutError:
+            why = _away_now(nodes.objects())
+            raise Unreachable("the nodes are silent", why, "see the nodes and their kubelets") from None
+    return True
+
+
+def _away_now(nodes: Iterable[Object]) -> str:
+    return away(nodes, datetime.datetime.now(datetime.UTC))

@@ -142,6 +142,17 @@ class Platform(Definitions):
             asyncio.run(self._nodes_for_anyone())
         asyncio.run(self._controllers_work())
 
+    @contextlib.contextmanager
+    def nodes_silent(self) -> Iterator[None]:
+        """Nobody speaks for the nodes meanwhile; they are back, and take pods, afterwards.
+
+        A simulated node does not tell anew of pods that it had before, as a kubelet would.
+        """
+        with supervision.away(self.cluster.layout, "kwok"):
+            yield
+            asyncio.run(self._nodes_for_anyone())
+        asyncio.run(self._controllers_work())
+
     async def _nodes_for_anyone(self) -> None:
         """No kwok holds a node any more. A new one waits until the leases of the old one are over.
 

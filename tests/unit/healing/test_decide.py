@@ -364,3 +364,19 @@ def test_only_what_may_be_rolled_back_is_and_nothing_is_tried_twice_that_changes
         if remedy in {Remedy.RESTART, Remedy.RERUN_JOB, Remedy.ROLL_BACK}:
             assert remedy not in tried
         assert remedy is not Remedy.WAKE
+
+
+@pytest.mark.parametrize("also", [(), (symptom(Sign.CHECK),)], ids=["alone", "and a check fails with it"])
+def test_what_only_waits_for_its_node_is_left_and_what_needs_it_waits(also: tuple[Symptom, ...]) -> None:
+    silent = condition(symptom(Sign.UNREADY, Kind.NODE), *also)
+    needs = {"a": (), "b": ("a",)}
+    made = decide({"a": silent, "b": condition()}, needs, [], {}, NOW)
+    assert [(one.component, one.verdict) for one in made] == [("a", Verdict.LEAVE), ("b", Verdict.WAIT)]
+    assert str(Kind.NODE) in made[0].reason
+
+
+@pytest.mark.parametrize(
+    "worse", [symptom(Sign.EDITED), symptom(Sign.MISSING), symptom(Sign.UNREADY, Kind.CRASH_LOOP)], ids=str
+)
+def test_what_is_wrong_beside_a_silent_node_is_healed(worse: Symptom) -> None:
+    assert one(condition(symptom(Sign.UNREADY, Kind.NODE), worse)).verdict is Verdict.HEAL

@@ -66,11 +66,15 @@ class StubApi:
         self.away, self.lease = False, None
         self.outages = 0
         """How often it will have been away while checks ran."""
+        self.nodes: list[Object] = []
 
     async def get(self, name: ObjectName) -> Object | None:
         if self.away:
             raise Unreachable("the API server can't be reached")
         return self.lease
+
+    async def list(self, api_version: str, kind: str) -> list[Object]:
+        return self.nodes
 
     async def was_away(self, since: float) -> bool:
         self.outages -= 1
@@ -192,7 +196,7 @@ async def test_where_the_api_server_goes_away_each_time_nothing_is_known_or_reco
     before = session.records.all()
     session.api.outages = 1000
     (swept,) = await sweep(made, ["a"], session, 0.0)
-    assert swept.unknown == "a can't be checked: the API server goes away each time"
+    assert swept.unknown == "a can't be checked: the API server or the nodes go away each time"
     assert session.records.all() == before
 
 
