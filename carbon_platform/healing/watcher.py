@@ -25,7 +25,7 @@ from carbon_platform.cluster.watch import Mirror
 from carbon_platform.errors import CarbonError, Unreachable
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_release
-from carbon_platform.health.nodes import away
+from carbon_platform.health.nodes import catching_up, silent
 from carbon_platform.health.status import may_own_pods, status
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.release.difference import FieldChange
@@ -158,7 +158,7 @@ class _Following:
                 self._publish(view)
                 if self._missing_kinds and loop.time() - began > _NEW_KINDS_SECONDS:
                     return
-                may_pass = view.symptoms or view.unreachable
+                may_pass = view.symptoms or self._stale()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_AGAIN_SECONDS if may_pass else _IDLE_SECONDS):
                         await wake.wait()
@@ -178,9 +178,14 @@ class _Following:
             self._mirrors[(api_version, kind)] = mirror
             stack.callback(mirror.subscribe(wake.set))
 
-    def _nodes_away(self) -> str:
+    def _nodes(self) -> list[Object]:
         mirror = self._mirrors.get(_NODE)
-        return away(mirror.objects(), datetime.datetime.now(datetime.UTC)) if mirror else ""
+        return list(mirror.objects()) if mirror else []
+
+    def _stale(self) -> frozenset[Sign]:
+        """What may only be told because the nodes have not told of their pods anew."""
+        back = catching_up(self._nodes(), datetime.datetime.now(datetime.UTC))
+        return frozenset({Sign.UNREADY}) if back else frozenset()
 
     def _find(self, name: ObjectName) -> Object | None:
         mirror = self._mirrors.get((name.api_version, name.kind))
@@ -190,9 +195,10 @@ class _Following:
         for mirror in self._mirrors.values():
             if mirror.failure:
                 raise mirror.failure
-        silent = self._nodes_away()
-        if silent:
-            return View(platform, self._session.cluster_id, silent)
+        why = silent(self._nodes())
+        if why:
+            return View(platform, self._session.cluster_id, why)
+        stale = self._stale()
         busy = {}
         for key, component in platform.components.items():
             lease = self._find(lease_name(component.namespace, component.release_name))
@@ -206,7 +212,7 @@ class _Following:
         )
         found = {}
         for key, desired in self._desired.items():
-            symptoms = tuple(of_release(desired, self._find, self._edits))
+            symptoms = tuple(s for s in of_release(desired, self._find, self._edits) if s.sign not in stale)
             if symptoms:
                 found[key] = await self._explained(key, symptoms, key in busy)
             else:

@@ -11,27 +11,35 @@ _CATCHES_UP_SECONDS = 20.0
 _NAMES = 3
 
 
-def away(nodes: Iterable[Object], now: datetime.datetime, since: float = 0.0) -> str:
+def silent(nodes: Iterable[Object]) -> str:
     """Why nothing is known of the pods; empty when it is.
 
-    Most nodes are silent, so that every pod of theirs is called not ready and taken out of its Services, or were so
-    until just now. `since`: seconds ago from when on they must have spoken.
+    Most nodes are silent, so that every pod of theirs is called not ready and taken out of its Services.
     """
     seen = list(nodes)
-    silent = sorted(node["metadata"]["name"] for node in seen if condition(node, "Ready").get("status") != "True")
-    back = sorted(
-        node["metadata"]["name"]
-        for node in seen
-        if node["metadata"]["name"] not in silent and 0 <= _ready_for(node, now) < _CATCHES_UP_SECONDS + since
-    )
-    if 2 * len(silent) > len(seen):
-        return f"{len(silent)} of {len(seen)} nodes are not ready: {', '.join(silent[:_NAMES])}"
-    if 2 * len(silent + back) > len(seen):
-        return f"{len(back)} of {len(seen)} nodes are ready again since just now: {', '.join(back[:_NAMES])}"
-    return ""
+    found = [node for node in seen if not _ready(node)]
+    return f"{len(found)} of {len(seen)} nodes are not ready: {_names(found)}" if 2 * len(found) > len(seen) else ""
+
+
+def catching_up(nodes: Iterable[Object], now: datetime.datetime, since: float = 0.0) -> str:
+    """Why pods may still be called not ready of which nothing says that they are; empty when none is.
+
+    Most nodes were silent until just now. `since`: seconds ago from when on they must have spoken of their pods.
+    """
+    seen = list(nodes)
+    found = [node for node in seen if not _ready(node) or 0 <= _ready_for(node, now) < _CATCHES_UP_SECONDS + since]
+    return f"{len(found)} of {len(seen)} nodes were silent: {_names(found)}" if 2 * len(found) > len(seen) else ""
+
+
+def _ready(node: Object) -> bool:
+    return condition(node, "Ready").get("status") == "True"
 
 
 def _ready_for(node: Object, now: datetime.datetime) -> float:
     """Seconds; negative when the clocks do not agree, which tells nothing."""
     at = condition(node, "Ready").get("lastTransitionTime")
     return (now - datetime.datetime.fromisoformat(at)).total_seconds() if at else -1.0
+
+
+def _names(nodes: Iterable[Object]) -> str:
+    return ", ".join(sorted(node["metadata"]["name"] for node in nodes)[:_NAMES])

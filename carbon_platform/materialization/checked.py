@@ -9,7 +9,7 @@ from carbon_platform.checks.run import run_checks
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.watch import wait_until
 from carbon_platform.errors import Unreachable
-from carbon_platform.health.nodes import away
+from carbon_platform.health.nodes import catching_up
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
 from carbon_platform.spec.platform import Component
@@ -43,7 +43,7 @@ async def checked(component: Component, session: Session, settle: float) -> list
 async def _nodes_were_away(began: float, session: Session) -> bool:
     """Whether most nodes were silent at some time after `began`; returns when they speak. Raises Unreachable."""
     lasted = time.monotonic() - began
-    if not away(await session.api.list("v1", "Node"), datetime.datetime.now(datetime.UTC), lasted):
+    if not catching_up(await session.api.list("v1", "Node"), datetime.datetime.now(datetime.UTC), lasted):
         return False
     async with session.mirrors.of("v1", "Node", None) as nodes:
         try:
@@ -56,4 +56,4 @@ async def _nodes_were_away(began: float, session: Session) -> bool:
 
 
 def _away_now(nodes: Iterable[Object]) -> str:
-    return away(nodes, datetime.datetime.now(datetime.UTC))
+    return catching_up(nodes, datetime.datetime.now(datetime.UTC))
