@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from carbon_platform.cluster.reach import Object
 from carbon_platform.health.status import condition
 
-_CATCHES_UP_SECONDS = 20.0
-"""A node that is back tells of its pods anew within the kubelet's sync period, 10 s; then controllers follow."""
+_CATCHES_UP_SECONDS = 30.0
+"""A node that is back tells of its pods anew within the kubelet's sync period, 10 s; then controllers follow, whose
+watches, after an API server outage, pause for up to half a minute."""
 _NAMES = 3
 
 

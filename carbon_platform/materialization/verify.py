@@ -3,13 +3,13 @@
 import asyncio
 import dataclasses
 
-from carbon_platform.checks.run import now
+from carbon_platform.checks.run import now, run_checks
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.cause import Cause, root
 from carbon_platform.health.explain import explain
 from carbon_platform.health.status import may_own_pods, status
-from carbon_platform.materialization.checked import checked
+from carbon_platform.materialization.checked import undisturbed
 from carbon_platform.materialization.content import in_sync
 from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
@@ -27,15 +27,11 @@ async def verify(component: Component, session: Session, settle: float = 0.0) ->
     told, and not recorded.
     """
     before = session.records.get(component.key)
-    own = _ready(component, session) if component.release else _content(component, session)
-    checking = asyncio.create_task(checked(component, session, settle))
-    try:
-        first, revision = await own
-        results = await checking
-    finally:  # when the first found nobody there, the others must not go on behind a session that ends
-        checking.cancel()
-        await asyncio.gather(checking, return_exceptions=True)
-    checks = (first, *results)
+
+    async def look() -> _Seen:
+        return await _look(component, session, settle)
+
+    checks, revision = await undisturbed(look, lambda seen: seen[0], component.key, session)
 
     def seen(record: Record) -> Record:
         if _written(record) != _written(before):
@@ -56,6 +52,22 @@ async def verify(component: Component, session: Session, settle: float = 0.0) ->
 
     session.records.update(component.key, seen)
     return list(checks)
+
+
+_Seen = tuple[tuple[CheckResult, ...], int | None]
+"""Every check, and the revision that is deployed."""
+
+
+async def _look(component: Component, session: Session, settle: float) -> _Seen:
+    own = _ready(component, session) if component.release else _content(component, session)
+    reach, seconds = session.reach(component), session.settings.check_seconds
+    checking = asyncio.create_task(run_checks(component.checks, reach, seconds, settle))
+    try:
+        first, revision = await own
+        return (first, *await checking), revision
+    finally:  # when the first found nobody there, the others must not go on behind a session that ends
+        checking.cancel()
+        await asyncio.gather(checking, return_exceptions=True)
 
 
 def _written(record: Record) -> tuple[str, str, str]:

@@ -36,13 +36,13 @@ def test_nodes_that_are_back_are_given_the_time_to_tell_of_their_pods() -> None:
     }.items():
         assert silent(nodes) == ""
         assert catching_up(nodes, NOW) == told
-    assert catching_up([node("n1", "True", 30)], NOW) == ""
+    assert catching_up([node("n1", "True", 40)], NOW) == ""
     assert catching_up([node("n1", "True", 3), *STEADY[1:]], NOW) == ""
 
 
 def test_what_was_seen_while_they_were_silent_is_known_to_be_so_later() -> None:
-    assert catching_up([node("n1", "True", 30)], NOW, since=15)
-    assert not catching_up([node("n1", "True", 40)], NOW, since=15)
+    assert catching_up([node("n1", "True", 40)], NOW, since=15)
+    assert not catching_up([node("n1", "True", 50)], NOW, since=15)
 
 
 def test_a_node_of_which_the_clock_tells_nothing_and_no_nodes_are_not_waited_for() -> None:
