@@ -17,7 +17,7 @@ import enum
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from carbon_platform.healing.symptoms import Sign, Symptom, first_cause
+from carbon_platform.healing.symptoms import DIFFERS, Sign, Symptom, first_cause
 from carbon_platform.health.cause import Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.spec import graph
@@ -206,7 +206,7 @@ _BEYOND_RESTARTS = frozenset({Kind.IMAGE, Kind.OUT_OF_MEMORY, Kind.UNSCHEDULABLE
 def choose(condition: Condition, tried: Sequence[Remedy]) -> Remedy | None:
     """The remedy to try next, or None when there is none that Carbon may use by itself."""
     signs = {symptom.sign for symptom in condition.symptoms}
-    differs = signs & {Sign.MISSING, Sign.EDITED, Sign.ALIAS, Sign.CONTENT}
+    differs = signs & DIFFERS
     if differs:
         return Remedy.REPOINT if differs == {Sign.ALIAS} and Remedy.REPOINT not in tried else Remedy.REAPPLY
     ladder: list[Remedy] = []

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from carbon_platform.healing.conditions import conditions, seconds
 from carbon_platform.healing.decide import Attempt, Condition, Decision, Verdict, decide
 from carbon_platform.healing.incidents import Book, Incident, Tried, book_of
+from carbon_platform.healing.symptoms import DIFFERS
 from carbon_platform.healing.watcher import View, Watcher
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.materialization.session import platform_key
@@ -199,7 +200,9 @@ class Healer:
             proven = seconds(records.get(key, Record(key)).verified_at) >= last
             if under_way or now_like[key].symptoms or not proven:
                 continue
-            dependents = self._to_wake(key, incident, records, platform) if own == [*incident.attempts] else ()
+            dependents = (
+                self._to_wake(key, incident, records, platform, now_like) if own == [*incident.attempts] else ()
+            )
             if dependents:
                 attempt = book.claim(incident.id, key, Remedy.WAKE, now, dependents)
                 if attempt and self._asks(incident.id, attempt.number, book, now):
@@ -210,12 +213,23 @@ class Healer:
         return requests
 
     @staticmethod
-    def _to_wake(key: str, incident: Incident, records: Mapping[str, Record], platform: Platform) -> tuple[str, ...]:
-        """What waited for it, and what was verified before it changed; what is needed first comes first."""
+    def _to_wake(
+        key: str,
+        incident: Incident,
+        records: Mapping[str, Record],
+        platform: Platform,
+        now_like: Mapping[str, Condition],
+    ) -> tuple[str, ...]:
+        """What waited for it, and what was verified before it changed; what is needed first comes first.
+
+        Not what differs from its declaration, and what needs that: it can't be proven before it is healed itself.
+        """
         above = graph.dependents(platform.needs, [key]) - {key}
         changed = records.get(key, Record(key)).changed_at
         wanted = set(incident.waiting) & above
         wanted |= {one for one in above if one in records and records[one].verified_at < changed}
+        differ = [one for one in above if any(symptom.sign in DIFFERS for symptom in now_like[one].symptoms)]
+        wanted -= graph.dependents(platform.needs, differ)
         return tuple(one for one in platform.order if one in wanted and _answers_for(one, records, platform))
 
 

@@ -27,6 +27,10 @@ class Sign(enum.StrEnum):
     CONTENT = "content differs"
 
 
+DIFFERS = frozenset({Sign.MISSING, Sign.EDITED, Sign.ALIAS, Sign.CONTENT})
+"""Live is not as declared: only what writes can put that right."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Symptom:
     """One thing that is wrong with a component."""
