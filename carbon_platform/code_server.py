@@ -2,39 +2,24 @@
 
 A run is a process of its own. Started anew, half of the time until its first line goes into imports, and far more than
 half while what it is to heal starts on the same cores. Python's fork server keeps a process that did nothing but
-import; each run is a fork of it. The runs that only look let those that heal have the processor first.
+import; each run is a fork of it.
 """
 
 import multiprocessing
-import multiprocessing.context
 import multiprocessing.forkserver
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster._grpc.server
 from dagster._cli import main as dagster_command
 from dagster._grpc.server import DagsterApiServer
 
-from carbon_platform.components import drift, sweep
-from carbon_platform.priority import at_priority
-
 _IMPORTED = ["carbon_platform.preloaded"]
-_ONLY_LOOK = frozenset({drift.JOB, sweep.JOB})
-_NICE = 10
-"""A tenth of the weight of other processes; all of the processor while nobody else wants it."""
-
-
-class _Forks(multiprocessing.context.ForkServerContext):
-    def Process(self, target: Callable[..., None], args: Sequence[Any]) -> Any:  # type: ignore[override]  # noqa: N802
-        """A run, as Dagster asks for it: its second argument is the job."""
-        nice = _NICE if args[1].job_name in _ONLY_LOOK else 0
-        return super().Process(target=at_priority, args=(nice, target, *args))
 
 
 class _ForkingServer(DagsterApiServer):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._mp_ctx: Any = _Forks()
+        self._mp_ctx: Any = multiprocessing.get_context("forkserver")
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ class Api:
         tls = self.ssl_context()
         self._http, self._watches = self._client(tls), self._client(tls)
         self._kinds: dict[tuple[str, str], Resource] = dict(BUILT_IN)
-        self._lost_at = -math.inf
+        self._answered_at = self._lost_since = self._lost_at = -math.inf
 
     def _client(self, tls: ssl.SSLContext) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=_AT_ONCE)
@@ -122,6 +122,7 @@ class Api:
                     response = await self._http.request(method, path, params=params, content=content, headers=headers)
             except httpx2.TransportError as error:
                 raise self._unreachable(what, error) from error
+            self._answered_at = time.monotonic()
             if response.is_error:
                 raise error_for(response.status_code, _status(response), what)
             return response
@@ -145,8 +146,16 @@ class Api:
         await self.request("GET", "/version")
         return self._lost_at >= since
 
+    @property
+    def outage(self) -> tuple[float, float]:
+        """When the server last began not to answer, and when it last did not (`time.monotonic`)."""
+        return self._lost_since, self._lost_at
+
     def _unreachable(self, what: str, error: Exception) -> Unreachable:
-        self._lost_at = time.monotonic()
+        now = time.monotonic()
+        if self._answered_at >= self._lost_at:
+            self._lost_since = now
+        self._lost_at = now
         fix = "run 'carbon cluster up'" if self.target.local else "see whether it runs and the network reaches it"
         reason = str(error) or type(error).__name__
         kind = NotSent if isinstance(error, _NEVER_SENT) else Unreachable

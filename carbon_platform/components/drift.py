@@ -13,7 +13,7 @@ from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
 
 CHECK = "in_sync"
-JOB = "drift"
+_JOB = "drift"
 _TOLD = {Verdict.IN_SYNC, Verdict.DRIFTED, Verdict.FAILED}
 """Nothing is recorded of a component that is not installed, that somebody is deploying, or whose cluster can't be
 reached: Dagster then shows the check as skipped, which is neither a pass nor a failure."""
@@ -47,13 +47,13 @@ def drift_sweep(platform: Platform) -> dg.Definitions:
                 yield _result(drift)
             else:
                 context.log.info(f"{drift.component.key} was not compared: {drift.reason}")
-        forget_old_runs(context.instance, JOB)
+        forget_old_runs(context.instance, _JOB)
 
     job = dg.define_asset_job(
-        JOB, selection=dg.AssetSelection.checks(check), description="Compares every release with what was deployed."
+        _JOB, selection=dg.AssetSelection.checks(check), description="Compares every release with what was deployed."
     )
     schedule = dg.ScheduleDefinition(
-        name=f"{JOB}_schedule",
+        name=f"{_JOB}_schedule",
         job=job,
         cron_schedule="*/10 * * * *",
         description="Every ten minutes.",

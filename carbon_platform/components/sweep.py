@@ -13,7 +13,7 @@ from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
 
 HEALTHY = "healthy"
-JOB = "health"
+_JOB = "health"
 _UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 _LONGEST = datetime.timedelta(minutes=5)
 """A sweep that is not over by then was killed, or hangs: another may begin."""
@@ -46,10 +46,10 @@ def health_sweep(platform: Platform) -> dg.Definitions:
             else:
                 yield _result(one)
         # One run a minute would fill the disk and the list of runs.
-        forget_old_runs(context.instance, JOB)
+        forget_old_runs(context.instance, _JOB)
 
     job = dg.define_asset_job(
-        JOB,
+        _JOB,
         selection=dg.AssetSelection.checks(check),
         description="Runs every check of every component.",
         # A check that hangs in a thread keeps its process alive, and with it a place among the runs.
@@ -57,7 +57,7 @@ def health_sweep(platform: Platform) -> dg.Definitions:
     )
 
     @dg.schedule(
-        name=f"{JOB}_schedule",
+        name=f"{_JOB}_schedule",
         job=job,
         cron_schedule="* * * * *",
         description="Every minute, unless the sweep before still runs.",
@@ -65,7 +65,7 @@ def health_sweep(platform: Platform) -> dg.Definitions:
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         lately = datetime.datetime.now(datetime.UTC) - _LONGEST
-        unfinished = dg.RunsFilter(job_name=JOB, statuses=_UNFINISHED, created_after=lately)
+        unfinished = dg.RunsFilter(job_name=_JOB, statuses=_UNFINISHED, created_after=lately)
         if context.instance.get_run_ids(unfinished, limit=1):
             return dg.SkipReason("the sweep before still runs")
         return dg.RunRequest()

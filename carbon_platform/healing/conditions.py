@@ -16,8 +16,12 @@ def conditions(
     busy: Mapping[str, str],
     records: Mapping[str, Record],
     attempts: Iterable[Attempt],
+    settled_at: str = "",
 ) -> dict[str, Condition]:
-    """Every component's condition. `shown`: symptoms that the cluster shows; `busy`: who is at work."""
+    """Every component's condition. `shown`: symptoms that the cluster shows; `busy`: who is at work.
+
+    What a check said before `settled_at` does not count: the next sweep asks again.
+    """
     helped = [attempt for attempt in attempts if attempt.helped]
     found = {}
     for key, component in platform.components.items():
@@ -25,7 +29,7 @@ def conditions(
         below = graph.closure(platform.needs, [key]) - {key}
         verified = seconds(record.verified_at)
         found[key] = Condition(
-            symptoms=(*_to_heal(component, record, shown.get(key, ())), *of_record(component, record)),
+            symptoms=(*_to_heal(component, record, shown.get(key, ())), *of_record(component, record, settled_at)),
             policy=Policy(component.heal.budget, component.heal.limit, component.heal.window),
             exempt=_exempt(component, record, [records.get(need, Record(need)) for need in component.needs]),
             busy=busy.get(key, ""),

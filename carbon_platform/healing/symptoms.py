@@ -91,14 +91,14 @@ def _edited(fields: Sequence[FieldChange]) -> str:
     return told + (f"; and {len(fields) - _DETAILS} more fields" if len(fields) > _DETAILS else "")
 
 
-def of_record(component: Component, record: Record) -> list[Symptom]:
-    """What the checks of a component last said, when they were about what is deployed."""
+def of_record(component: Component, record: Record, since: str = "") -> list[Symptom]:
+    """What the checks of a component last said, when they were about what is deployed, and not before `since`."""
     if record.checks_digest != component.checks_digest:
         return []
     return [
         Symptom(Sign.CONTENT if check.name == "in_sync" else Sign.CHECK, check.name, check.detail, fix=check.fix)
         for check in record.checks
-        if not check.passed and check.name != "ready"
+        if not check.passed and check.name != "ready" and check.at >= since
     ]
 
 

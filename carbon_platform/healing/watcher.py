@@ -11,8 +11,10 @@ import datetime
 import hashlib
 import json
 import logging
+import math
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -43,6 +45,7 @@ _LOOK_AGAIN_SECONDS = 2.0
 """While something is wrong: why it is may only show, or pass, with time."""
 _LONGEST_PAUSE_SECONDS = 30.0
 """What stays wrong is asked about less and less often, down to this."""
+_LONGEST_WATCH_PAUSE_SECONDS = 60.0
 _AT_ONCE = 16
 
 
@@ -58,6 +61,8 @@ class View:
     """By component; releases only, and only what the cluster shows: checks are remembered elsewhere."""
     busy: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Who is at work, by component."""
+    settled_at: str = ""
+    """What checks said before may come of an API server outage alone: controllers are behind until then."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Watcher:
         self._view = View()
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
+        self._settling = _Settling()
 
     def start(self) -> None:
         """Watch from now on, in a thread that ends with the process."""
@@ -110,18 +116,44 @@ class Watcher:
                     async with open_session(self._settings) as session:
                         while True:
                             retrying.statistics["attempt_number"] = 1
-                            await _Following(self._settings, session, self._publish).follow()
+                            await _Following(self._settings, session, self._publish, self._settling).follow()
                 except Exception as error:  # whatever it is: it is told, and the watch begins anew
+                    if isinstance(error, Unreachable):
+                        now = time.monotonic()
+                        self._settling.after((now - _LONGEST_WATCH_PAUSE_SECONDS, now))
                     why = error.summary if isinstance(error, CarbonError) else f"{type(error).__name__}: {error}"
                     self._publish(dataclasses.replace(self._view, unreachable=why, symptoms={}, busy={}))
                     raise
 
 
+class _Settling:
+    """When the cluster has settled after an outage of its API server.
+
+    Who watches tries again after a pause that doubles from 0.8 s to 30 s, jitter doubles that again (client-go's
+    Reflector), and the last pause began before the server was back. So long a controller may not act.
+    """
+
+    def __init__(self) -> None:
+        self._seen, self.at = -math.inf, ""
+        """A time as records have it; empty when there was no outage."""
+
+    def after(self, outage: tuple[float, float]) -> None:
+        """It was seen from then to then (`time.monotonic`)."""
+        since, last = outage
+        if last > self._seen:
+            self._seen = last
+            pause = min(2 * (last - since), _LONGEST_WATCH_PAUSE_SECONDS)
+            at = time.time() + pause - (time.monotonic() - last)
+            self.at = datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds")
+
+
 class _Following:
     """One platform in one session, followed until its definitions change."""
 
-    def __init__(self, settings: Settings, session: Session, publish: Callable[[View], None]) -> None:
-        self._settings, self._session, self._publish = settings, session, publish
+    def __init__(
+        self, settings: Settings, session: Session, publish: Callable[[View], None], settling: _Settling
+    ) -> None:
+        self._settings, self._session, self._publish, self._settling = settings, session, publish, settling
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._mirrors: dict[tuple[str, str], Mirror] = {}
         self._missing_kinds = False
@@ -217,7 +249,8 @@ class _Following:
                 found[key] = await self._explained(key, symptoms, key in busy)
             else:
                 self._explanations.pop(key, None)
-        return View(platform, self._session.cluster_id, "", found, busy)
+        self._settling.after(self._session.api.outage)
+        return View(platform, self._session.cluster_id, "", found, busy, self._settling.at)
 
     async def _explained(self, key: str, symptoms: tuple[Symptom, ...], busy: bool = False) -> tuple[Symptom, ...]:
         if busy:

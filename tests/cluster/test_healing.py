@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from carbon_platform.checks.base import Check, Passed
+from carbon_platform.checks.run import now
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.errors import CheckFailed, DataAtRisk
@@ -20,6 +21,7 @@ from carbon_platform.materialization.outcome import Options, Outcome
 from carbon_platform.materialization.release import materialize_release
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.materialization.session import Session
+from carbon_platform.records import CheckResult
 from carbon_platform.release.lease import process
 from tests.cluster.healing import healing, live
 from tests.cluster.platform import Platform
@@ -152,6 +154,12 @@ def digest(platform: Platform) -> str:
     return platform.load().components["app"].digest
 
 
+def failed_check(session: Session, at: str) -> None:
+    """What a sweep records of a check that fails then."""
+    check = CheckResult("query", False, "no answer", at)
+    session.records.update("app", lambda record: dataclasses.replace(record, checks=(check,)))
+
+
 @pytest.mark.parametrize("api_seconds", [30, 1], ids=["waited for", "given up"])
 async def test_an_api_server_that_goes_away_and_comes_back_breaks_nothing(
     platform: Platform, session: Session, api: Api, api_seconds: float
@@ -169,6 +177,7 @@ async def test_an_api_server_that_goes_away_and_comes_back_breaks_nothing(
                 await asyncio.sleep(0.05)
 
         looking = asyncio.create_task(look())
+        began = now()
         away = platform.server_away()
         await asyncio.to_thread(away.__enter__)
         if api_seconds == 1:
@@ -179,6 +188,16 @@ async def test_an_api_server_that_goes_away_and_comes_back_breaks_nothing(
         looking.cancel()
         assert not any(view.symptoms for view in seen)
         assert loop.book.incidents() == []
+        # A check that fails soon after may only wait for a controller that has not noticed that the server is back.
+        settled = loop.watcher.view().settled_at
+        assert began < settled
+        failed_check(session, at=began)
+        await loop.nothing(0.3)
+        assert loop.book.incidents() == []
+        failed_check(session, at=settled)
+        request = await loop.request()
+        assert request.remedy is Remedy.VERIFY
+        await loop.run(request)
         await edit_config_map(platform, api)
         assert (await loop.heal()).outcome == "healed"
 

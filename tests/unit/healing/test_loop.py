@@ -60,7 +60,7 @@ class World:
         self.book: Book = book_of(settings, "cluster")
         self.shown: dict[str, tuple[Symptom, ...]] = {}
         self.busy: dict[str, str] = {}
-        self.unreachable = ""
+        self.unreachable = self.settled_at = ""
         for key, component in platform.components.items():
             record = Record(key, component.digest, component.checks_digest, 1, changed_at=self.iso())
             self.records.put(dataclasses.replace(record, verified_at=self.iso(), verified_revision=1))
@@ -77,7 +77,9 @@ class World:
     def step(self, seconds: float = 1, by: Healer | None = None) -> Step:
         """A look at everything, so many seconds later."""
         self.now += seconds
-        self.watcher.seen = View(self.platform, "cluster", self.unreachable, dict(self.shown), dict(self.busy))
+        self.watcher.seen = View(
+            self.platform, "cluster", self.unreachable, dict(self.shown), dict(self.busy), self.settled_at
+        )
         return (by or self.healer).step(self.watcher.seen)
 
     def loses(self, key: str) -> None:
@@ -149,6 +151,17 @@ def test_a_cluster_that_is_away_is_not_broken(world: World) -> None:
     assert world.step() == Step()
     assert world.healer.step(View()) == Step(), "nor is what was not looked at yet"
     assert world.book.incidents() == []
+
+
+def test_what_a_check_said_before_the_cluster_had_settled_waits_for_the_next_sweep(world: World) -> None:
+    world.fails("db")
+    world.now += 10
+    world.settled_at = world.iso()
+    assert world.step() == Step()
+    world.loses("cache")
+    assert one(world.step()).components == ("cache",), "what the cluster shows is no matter of checks"
+    world.fails("db")
+    assert one(world.step()).components == ("db",)
 
 
 def test_the_database_dies_and_five_fail_one_heal_then_all_are_proven_in_one_run(world: World) -> None:

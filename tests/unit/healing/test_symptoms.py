@@ -144,6 +144,8 @@ def test_checks_that_failed_are_symptoms_unless_the_checks_are_others_by_now(pla
     record = verified(platform, "app", checks=checks)
     assert of_record(component, record) == [Symptom(Sign.CHECK, "query", "no answer", fix="start it")]
     assert of_record(component, dataclasses.replace(record, checks_digest="another")) == []
+    assert of_record(component, record, THEN) == of_record(component, record)
+    assert of_record(component, record, LATER) == [], "the cluster had not settled yet"
     (content,) = of_record(component, dataclasses.replace(record, checks=(check("in_sync", passed=False),)))
     assert content.sign is Sign.CONTENT
 

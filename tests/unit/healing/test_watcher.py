@@ -1,12 +1,14 @@
 """Why something is wrong is asked at once when it changes, and less and less often while it stays the same."""
 
 import dataclasses
+import datetime
+import time
 from typing import Any
 
 import pytest
 
 from carbon_platform.healing.symptoms import Sign, Symptom
-from carbon_platform.healing.watcher import _Following
+from carbon_platform.healing.watcher import _Following, _Settling
 from carbon_platform.release.render import Desired
 from carbon_platform.settings import Settings
 
@@ -33,7 +35,7 @@ class Asked(_Following):
 @pytest.fixture
 def following() -> Asked:
     nowhere: Any = None
-    made = Asked(Settings(), nowhere, lambda view: None)
+    made = Asked(Settings(), nowhere, lambda view: None, _Settling())
     made._desired["app"] = nowhere
     return made
 
@@ -69,3 +71,22 @@ async def test_each_pause_is_twice_the_one_before_up_to_a_longest_and_short_agai
     assert pauses == [2, 4, 8, 16, 30, 30]
     await following._explained("app", WORSE)
     assert following.pass_() == 2
+
+
+def settles_in(settling: _Settling) -> float:
+    """Seconds from now."""
+    now = datetime.datetime.now(datetime.UTC)
+    return (datetime.datetime.fromisoformat(settling.at) - now).total_seconds()
+
+
+@pytest.mark.parametrize(("lasted", "pause"), [(0, 0), (2, 4), (30, 60), (300, 60)])
+def test_a_cluster_has_settled_when_the_longest_pause_of_who_watches_is_over(lasted: float, pause: float) -> None:
+    settling, now = _Settling(), time.monotonic()
+    assert settling.at == ""
+    settling.after((now - lasted, now))
+    assert settles_in(settling) == pytest.approx(pause, abs=0.5)
+    told = settling.at
+    settling.after((now - lasted, now))
+    assert settling.at == told, "the same outage is told the same way"
+    settling.after((now - 10, now - 5))
+    assert settling.at == told, "an earlier one does not count any more"
