@@ -17,12 +17,14 @@ disable-usage-stats: "true"
 {{/* Template of a node's pod. Takes `node`, its values, and `replicas`. */}}
 {{- define "ray.template" -}}
 {{- $spec := include "ray.pod" . -}}
+{{- $head := dict "root" .root "component" "head" "node" .root.Values.head -}}
 metadata:
   labels:
     {{- include "carbon.labels" . | nindent 4 }}
   annotations:
-    # The operator leaves a pod alone that was made of an earlier template: by this Carbon tells it apart.
-    checksum/template: {{ sha256sum $spec }}
+    # The operator leaves a pod alone that was made of an earlier template: by this Carbon tells it apart. A worker of
+    # another head ends itself, some time after that head is gone: it is made anew with it.
+    checksum/template: {{ sha256sum (ternary $spec (cat $spec (include "ray.pod" $head)) (eq .component "head")) }}
 spec:
   {{- $spec | nindent 2 }}
 {{- end -}}
