@@ -11,13 +11,17 @@ from carbon_platform.health.explain import explain as causes_of
 from carbon_platform.health.status import status
 
 
-async def explain(symptoms: Iterable[Symptom], objects: Iterable[Object], api: Api) -> tuple[Symptom, ...]:
+async def explain(
+    symptoms: Iterable[Symptom], objects: Iterable[Object], api: Api, behind: str = ""
+) -> tuple[Symptom, ...]:
     """The symptoms with their causes, the cause to tell first. `objects`: the live ones that are not ready.
+
+    `behind`: why their controllers may not know yet what their pods are.
 
     A Job that runs is no symptom; one that can't is, and often what the others wait for.
     """
     unready = list(objects)
-    causes = {str(name): cause for name, cause in (await causes_of(unready, api)).items()}
+    causes = {str(name): cause for name, cause in (await causes_of(unready, api, behind)).items()}
     told = list(symptoms)
     known = {symptom.object for symptom in told if symptom.sign in {Sign.UNREADY, Sign.JOB_FAILED}}
     for obj in unready:

@@ -190,9 +190,8 @@ class _Following:
                 self._publish(view)
                 if self._missing_kinds and loop.time() - began > _NEW_KINDS_SECONDS:
                     return
-                may_pass = view.symptoms or self._stale()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_AGAIN_SECONDS if may_pass else _IDLE_SECONDS):
+                    async with asyncio.timeout(_LOOK_AGAIN_SECONDS if view.symptoms else _IDLE_SECONDS):
                         await wake.wait()
                     await asyncio.sleep(_GATHER_SECONDS)
 
@@ -214,11 +213,6 @@ class _Following:
         mirror = self._mirrors.get(_NODE)
         return list(mirror.objects()) if mirror else []
 
-    def _stale(self) -> frozenset[Sign]:
-        """What may only be told because the nodes have not told of their pods anew."""
-        back = catching_up(self._nodes(), datetime.datetime.now(datetime.UTC))
-        return frozenset({Sign.UNREADY}) if back else frozenset()
-
     def _find(self, name: ObjectName) -> Object | None:
         mirror = self._mirrors.get((name.api_version, name.kind))
         return mirror.get(name.namespace, name.name) if mirror else None
@@ -230,7 +224,6 @@ class _Following:
         why = silent(self._nodes())
         if why:
             return View(platform, self._session.cluster_id, why)
-        stale = self._stale()
         busy = {}
         for key, component in platform.components.items():
             lease = self._find(lease_name(component.namespace, component.release_name))
@@ -244,7 +237,7 @@ class _Following:
         )
         found = {}
         for key, desired in self._desired.items():
-            symptoms = tuple(s for s in of_release(desired, self._find, self._edits) if s.sign not in stale)
+            symptoms = tuple(of_release(desired, self._find, self._edits))
             if symptoms:
                 found[key] = await self._explained(key, symptoms, key in busy)
             else:
@@ -272,7 +265,8 @@ class _Following:
             return symptoms
         names = [ObjectName.of(obj) for obj in desired.objects if may_own_pods(obj)]
         objects = [live for name in names if (live := self._find(name)) and not status(live).ready]
-        return await explain(symptoms, objects, self._session.api)
+        behind = catching_up(self._nodes(), datetime.datetime.now(datetime.UTC))
+        return await explain(symptoms, objects, self._session.api, behind)
 
     async def _compare(self, desired: Iterable[tuple[Object, Collection[str]]]) -> None:
         """Ask the API server about the objects that somebody wrote since, but only those whose content changed.

@@ -218,6 +218,14 @@ def unheard(pod: Object, now: datetime.datetime) -> Cause | None:
     return Cause(Kind.NODE, ObjectName("v1", "Node", "", node), why, fix)
 
 
+def pods_are_ready(obj: Object, pods: Iterable[Object]) -> bool:
+    """True when its current pods say that they are ready, and are as many as it wants, where it says so."""
+    staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    wanted: int = obj.get("status", {}).get("desiredNumberScheduled", obj.get("spec", {}).get("replicas", 1))
+    ready = [pod for pod in staying if condition(pod, "Ready").get("status") == "True"]
+    return len(staying) == len(ready) >= wanted
+
+
 def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
     """The pods of a workload: those its selector matches; of all else: those that name it as their owner.
 

@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.health.cause import Cause, root
-from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, unheard
+from carbon_platform.health.cause import Cause, Kind, root
+from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, pods_are_ready, unheard
 
 _BESIDE = (("v1", "Pod"), ("v1", "Event"), ("apps/v1", "ReplicaSet"))
 
 
-async def explain(objects: Iterable[Object], api: Api) -> dict[ObjectName, Cause]:
-    """The cause of each of these objects that can't become ready by itself, or waits for its node to speak again."""
+async def explain(objects: Iterable[Object], api: Api, behind: str = "") -> dict[ObjectName, Cause]:
+    """The cause of each of these objects that can't become ready by itself, or waits for its node to speak again.
+
+    `behind`: why their controllers may not know yet what their pods are.
+    """
     by_namespace: dict[str, list[Object]] = {}
     for obj in objects:
         by_namespace.setdefault(obj["metadata"].get("namespace", ""), []).append(obj)
@@ -25,6 +28,10 @@ async def explain(objects: Iterable[Object], api: Api) -> dict[ObjectName, Cause
         for obj in broken:
             own = current_pods(obj, owned_pods(obj, pods), sets)
             cause = diagnose(obj, own, events, now) or root(filter(None, (unheard(pod, now) for pod in own)))
+            if cause is None and behind and pods_are_ready(obj, own):
+                cause = Cause(
+                    Kind.NODE, ObjectName.of(obj), f"its pods are ready and that is not known yet: {behind}", ""
+                )
             if cause:
                 causes[ObjectName.of(obj)] = cause
     return causes

@@ -52,3 +52,14 @@ async def test_a_job_that_can_not_run_is_told_before_the_rollout_that_waits_for_
 async def test_a_job_that_runs_is_no_symptom() -> None:
     told = await explain([symptom(STUCK)], [STUCK, JOB], StubCluster())  # type: ignore[arg-type]
     assert [one.object for one in told] == [str(ObjectName.of(STUCK))]
+
+
+async def test_a_workload_whose_pods_are_ready_is_left_while_its_controller_may_be_behind() -> None:
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "db"}}}
+    db = workload("StatefulSet", "db", spec=spec, status={"observedGeneration": 1, "updateRevision": "new"})
+    labels = {"app": "db", "controller-revision-hash": "new"}
+    ready = obj("Pod", "db-0", uid="uid-db", labels=labels, spec={}, status=conditions(Ready="True"))
+    gone = obj("Pod", "db-0", uid="uid-db", labels=labels, spec={}, status=conditions(Ready="False"))
+    for pod, behind, kinds in ((ready, "1 of 1 nodes were silent", [Kind.NODE]), (ready, "", []), (gone, "so", [])):
+        told = await explain([symptom(db)], [db], StubCluster(pod), behind)  # type: ignore[arg-type]
+        assert [one.cause.kind for one in told if one.cause] == kinds

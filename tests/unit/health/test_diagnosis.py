@@ -15,6 +15,7 @@ from carbon_platform.health.diagnosis import (
     outdated_pods,
     owned_pods,
     pod_cause,
+    pods_are_ready,
     stuck_pods,
     unheard,
 )
@@ -484,3 +485,26 @@ def test_a_pod_that_leaves_is_told_with_its_node_when_that_should_have_ended_it_
     assert unheard(marked, NOW) is None
     marked["metadata"]["deletionTimestamp"] = ago(60)
     assert unheard(marked, NOW) is not None
+
+
+@pytest.mark.parametrize(
+    ("pods", "said"),
+    [
+        ([on_a_node("True", "True")] * 2, True),
+        ([on_a_node("True", "True")] * 3, True),
+        ([on_a_node("True", "True")], False),
+        ([on_a_node("True", "True"), on_a_node("False", "False")], False),
+        ([on_a_node("True", "True")] * 2 + [pod(unscheduled(NO_ROOM, 60))], False),
+        ([], False),
+    ],
+    ids=["all", "more", "too few", "one is not", "one waits", "none"],
+)
+def test_pods_are_ready_when_as_many_as_are_wanted_say_so(pods: list[Object], said: bool) -> None:
+    owner = workload("StatefulSet", "app", spec={"replicas": 2}, status={})
+    assert pods_are_ready(owner, pods) is said
+
+
+def test_what_does_not_say_how_many_pods_it_wants_has_at_least_one() -> None:
+    cluster = obj("RayCluster", api_version="ray.io/v1", spec={}, status={})
+    assert pods_are_ready(cluster, [on_a_node("True", "True")])
+    assert not pods_are_ready(cluster, [])
