@@ -215,7 +215,7 @@ def _ui(console: Console) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(180)
 
 
 @contextlib.asynccontextmanager

@@ -43,6 +43,11 @@ shareProcessNamespace: true
 containers:
   - name: {{ if $head }}ray-head{{ else }}ray-worker{{ end }}
     {{- include "carbon.containerImage" . | nindent 4 }}
+    {{- if not $head }}
+    # The operator puts this before its own command. A worker that begins while the head is away would end at once, again
+    # and again, and wait longer each time.
+    command: ["until timeout 5 bash -c ': < /dev/tcp/$FQ_RAY_IP/$RAY_PORT'; do sleep 1; done"]
+    {{- end }}
     env:
       - {name: HOME, value: /tmp}
       {{- range $name, $value := .node.env }}
