@@ -25,6 +25,9 @@ _READY_SECONDS = 90.0
 _PR_SET_PDEATHSIG = 1
 """Linux: the signal that a process gets when its parent has ended (prctl(2))."""
 
+_NICE = -5
+"""Three times the weight of other processes: what heals must not wait for what it heals."""
+
 _SUPERVISOR = """
 [supervisord]
 ; no descriptor from 3 on is closed: its programs hold the claim of this state as long as they live
@@ -163,7 +166,7 @@ def _started(configuration: Path, claim: IO[str]) -> Iterator[None]:
     # A session of its own: Ctrl-C comes to us alone, and we end the group in order.
     # It ends with us, also when we are killed; until all of it has ended, the claim is held.
     supervisor = subprocess.Popen(
-        command, env=environment, start_new_session=True, pass_fds=[claim.fileno()], preexec_fn=_end_with_parent
+        command, env=environment, start_new_session=True, pass_fds=[claim.fileno()], preexec_fn=_settle_in
     )
     for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell has told its background jobs to ignore one
         signal.signal(ending, signal.default_int_handler)
@@ -175,9 +178,14 @@ def _started(configuration: Path, claim: IO[str]) -> Iterator[None]:
             supervisor.wait(60)
 
 
-def _end_with_parent() -> None:
+def _settle_in() -> None:
+    """In the new process: end with the parent, and come before what starts on this machine, where that is allowed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
+        # Where Linux groups processes by session, only the group's own weight counts outside of it (sched(7)).
+        Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
 
 
 _LOADED = (

@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
-_WEIGHTS = {"cpu.weight": "25", "cpu.shares": "256"}
-"""A quarter of what the control plane and Carbon have each, in either version: pods that start would keep both from the
-processor while they look at just these. What nobody else wants is theirs all the same."""
 
 
 def make(name: str, root: Path = ROOT) -> None:
@@ -16,7 +13,6 @@ def make(name: str, root: Path = ROOT) -> None:
         _delegate(root)
         (root / name).mkdir(exist_ok=True)
         _delegate(root / name)
-        _weigh(root / name)
         return
     for controller in _hierarchies(root):
         with contextlib.suppress(OSError):  # a controller that can't be used here is not used by the kubelet either
@@ -24,13 +20,6 @@ def make(name: str, root: Path = ROOT) -> None:
             for inherited in ("cpuset.cpus", "cpuset.mems"):  # these start empty, and nothing runs in an empty set
                 if (controller / inherited).is_file() and not (controller / name / inherited).read_text().strip():
                     (controller / name / inherited).write_text((controller / inherited).read_text())
-            _weigh(controller / name)
-
-
-def _weigh(folder: Path) -> None:
-    for file, weight in _WEIGHTS.items():
-        if (folder / file).is_file():
-            (folder / file).write_text(weight, encoding="ascii")
 
 
 def _delegate(folder: Path) -> None:

@@ -190,6 +190,14 @@ def test_a_run_is_forked_from_a_process_that_has_everything_imported(served: Ser
     assert len([*Path(f"/proc/{fork_server}/task").iterdir()]) == 1, "a thread is lost in a fork, its locks are not"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may raise a priority")
+def test_it_comes_before_what_starts_on_the_same_machine(served: Served) -> None:
+    (code_server,) = served.processes("carbon_platform.code_server")
+    assert os.getpriority(os.PRIO_PROCESS, code_server) == -5
+    session = Path(f"/proc/{code_server}/autogroup")
+    assert not session.exists() or session.read_text(encoding="ascii").split()[1:] == ["nice", "-5"]
+
+
 def test_a_second_carbon_ui_is_refused_and_told_who_is_there(served: Served) -> None:
     done = served.run("ui", "--port", str(free_port()), code=2)
     assert "carbon ui runs on this state already" in done.stderr

@@ -39,17 +39,3 @@ def test_it_is_removed_with_all_below_it_and_others_stay(tmp_path: Path) -> None
     (tmp_path / "memory" / "kubepods").mkdir()
     cgroups.remove("ours", tmp_path)
     assert [entry.name for entry in (tmp_path / "memory").iterdir()] == ["kubepods"]
-
-
-def test_pods_yield_to_the_control_plane_in_both_versions(tmp_path: Path) -> None:
-    for name, file in (("one", "cpu.shares"), ("two", "cpu.weight")):
-        root = tmp_path / name
-        controller = root / "cpu" if name == "one" else root
-        (controller / "ours").mkdir(parents=True)
-        (controller / "ours" / file).write_text("as the kernel has it")
-        if name == "two":
-            for folder in (root, root / "ours"):
-                (folder / "cgroup.controllers").write_text("cpu")
-        cgroups.make("ours", root)
-    assert (tmp_path / "one" / "cpu" / "ours" / "cpu.shares").read_text() == "256"
-    assert (tmp_path / "two" / "ours" / "cpu.weight").read_text() == "25"
