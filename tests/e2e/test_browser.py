@@ -37,7 +37,7 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 PICTURES = "CARBON_TEST_PICTURES"
 """Set, it has the pictures of the documentation taken anew."""
 SWEEP = 180.0
-"""Seconds within which the next sweep has said something: there is one a minute, and none begins before the last is over."""
+"""Seconds within which the next sweep has said something: one a minute, and none begins before the last is over."""
 
 
 @pytest.fixture(scope="module")
