@@ -55,8 +55,12 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def carbon() -> Carbon:
-    """The platform's own command line, as a user has it."""
-    return Carbon()
+    """The platform's own command line, as a user has it.
+
+    With the cluster everything starts at once here, beside other tests: Ray gives up a start after 30 s, and is
+    started again.
+    """
+    return Carbon(CARBON_SETTLE_SECONDS="180")
 
 
 @pytest.fixture(scope="session")

@@ -46,10 +46,7 @@ containers:
     {{- if not $head }}
     # The operator puts this before its own command. A worker that begins while the head is away would end at once, again
     # and again, and wait longer each time.
-    command:
-      - >-
-        until timeout 5 bash -c '</dev/tcp/$FQ_RAY_IP/$RAY_PORT' && ray health-check --address $FQ_RAY_IP:$RAY_PORT;
-        do sleep 1; done
+    command: ["until timeout 5 bash -c '</dev/tcp/$FQ_RAY_IP/$RAY_PORT'; do sleep 1; done"]
     {{- end }}
     env:
       - {name: HOME, value: /tmp}
