@@ -31,8 +31,6 @@ _UNBOUND_SECONDS = 60
 """Binding is tried again every 15 s, and a cloud makes a disk within a minute: nothing is wrong before that."""
 _EVENT_SECONDS = 12
 """Mounts and sandboxes are tried again every few seconds; after this long the reason stands."""
-_LEAVES_SECONDS = 30
-"""A pod that should have been gone for so long has a node that does not end it."""
 _PULL_HOPELESS = re.compile(
     r"not found|does not exist|no such (host|image)|manifest unknown|unauthorized|authorization failed|denied"
     r"|forbidden|invalid reference|connection refused|not present with pull policy",
@@ -110,7 +108,7 @@ def _unscheduled(pod: Object, name: ObjectName, now: datetime.datetime) -> Cause
         return None
     message = str(scheduled.get("message", ""))
     grace = _UNBOUND_SECONDS if _UNBOUND in message else _UNSCHEDULABLE_SECONDS
-    if _age(scheduled.get("lastTransitionTime"), now) < grace:
+    if age(scheduled.get("lastTransitionTime"), now) < grace:
         return None
     if _VOLUME_SOON_SEEN.search(message):
         return None
@@ -188,42 +186,17 @@ def _event_cause(pod: Object, name: ObjectName, events: list[Object], now: datet
         found = _HOPELESS_EVENTS.get(str(event.get("reason")))
         first = event.get("firstTimestamp") or event["metadata"].get("creationTimestamp")
         again = (event.get("count") or 1) > 1 and _last(event) >= went_on
-        if found and again and _age(first, now) >= _EVENT_SECONDS:
+        if found and again and age(first, now) >= _EVENT_SECONDS:
             message = _message(event)
             return Cause(found[0], name, message, found[1], (message,))
     return None
 
 
-def _age(timestamp: object, now: datetime.datetime) -> float:
+def age(timestamp: object, now: datetime.datetime) -> float:
+    """Seconds since a time of the API; 0 when there is none, negative when the clocks do not agree."""
     if not isinstance(timestamp, str):
         return 0.0
     return (now - datetime.datetime.fromisoformat(timestamp)).total_seconds()
-
-
-def unheard(pod: Object, now: datetime.datetime) -> Cause | None:
-    """The cause for which a pod counts as not ready though nothing says that it is: its node has not spoken since.
-
-    Of a node that is silent for longer than its grace period Kubernetes takes `Ready` from every pod, and from nothing
-    else of them (`MarkPodsNotReady`); to the kubelet, `Ready` is what `ContainersReady` and the readiness gates say.
-    So the two differ from then on until the node has spoken of the pod, which may be a while after it is back.
-    """
-    leaves = pod["metadata"].get("deletionTimestamp")
-    if (leaves and _age(leaves, now) < _LEAVES_SECONDS) or pod.get("spec", {}).get("readinessGates"):
-        return None
-    if condition(pod, "Ready").get("status") != "False" or condition(pod, "ContainersReady").get("status") != "True":
-        return None
-    node = pod["spec"].get("nodeName", "")
-    why = f"it was silent and has not told of Pod {pod['metadata']['name']} since"
-    fix = f"see node {node} and its kubelet; Kubernetes moves what may move after five minutes"
-    return Cause(Kind.NODE, ObjectName("v1", "Node", "", node), why, fix)
-
-
-def pods_are_ready(obj: Object, pods: Iterable[Object]) -> bool:
-    """True when its current pods say that they are ready, and are as many as it wants, where it says so."""
-    staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-    wanted: int = obj.get("status", {}).get("desiredNumberScheduled", obj.get("spec", {}).get("replicas", 1))
-    ready = [pod for pod in staying if condition(pod, "Ready").get("status") == "True"]
-    return len(staying) == len(ready) >= wanted
 
 
 def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:

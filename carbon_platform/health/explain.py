@@ -8,7 +8,8 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.health.cause import Cause, Kind, root
-from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, pods_are_ready, unheard
+from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods
+from carbon_platform.health.nodes import pods_are_ready, unheard
 
 _BESIDE = (("v1", "Pod"), ("v1", "Event"), ("apps/v1", "ReplicaSet"))
 

@@ -15,9 +15,7 @@ from carbon_platform.health.diagnosis import (
     outdated_pods,
     owned_pods,
     pod_cause,
-    pods_are_ready,
     stuck_pods,
-    unheard,
 )
 from tests.objects import conditions, obj, workload
 from tests.unit.health.pods import (
@@ -445,66 +443,3 @@ def test_pods_of_an_earlier_template_are_outdated_where_the_chart_says_how_they_
     thing["metadata"]["annotations"] = {"carbon/replaces-pods-by": "checksum"}
     assert outdated_pods(thing, pods) == old
     assert outdated_pods(thing, pods, every=True) == [*new, *old]
-
-
-# Nodes
-
-
-def on_a_node(ready: str, containers: str, **spec: Any) -> Object:
-    told = pod(container(), phase="Running")
-    told["status"] |= conditions(Ready=ready, ContainersReady=containers)
-    return told | {"spec": {"nodeName": "n1", **spec}}
-
-
-def test_a_pod_that_only_its_silent_node_makes_unready_is_told_with_the_node() -> None:
-    marked = on_a_node("False", "True")
-    assert pod_cause(marked, [], NOW) is None, "it may pass: nobody gives up for it"
-    cause = unheard(marked, NOW)
-    assert cause is not None
-    assert (cause.kind, str(cause.object)) == (Kind.NODE, "Node n1")
-    assert "Pod app-7d4b9-x2x4k" in cause.why
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        on_a_node("True", "True"),
-        on_a_node("False", "False"),
-        on_a_node("False", "True", readinessGates=[{"conditionType": "load-balancer"}]),
-        pod(unscheduled(NO_ROOM, 60)) | {"spec": {}},
-    ],
-    ids=["ready", "its containers are not", "a gate is shut", "on no node"],
-)
-def test_no_other_pod_is_told_with_its_node(other: Object) -> None:
-    assert unheard(other, NOW) is None
-
-
-def test_a_pod_that_leaves_is_told_with_its_node_when_that_should_have_ended_it_long_ago() -> None:
-    marked = on_a_node("False", "True")
-    marked["metadata"]["deletionTimestamp"] = ago(1)
-    assert unheard(marked, NOW) is None
-    marked["metadata"]["deletionTimestamp"] = ago(60)
-    assert unheard(marked, NOW) is not None
-
-
-@pytest.mark.parametrize(
-    ("pods", "said"),
-    [
-        ([on_a_node("True", "True")] * 2, True),
-        ([on_a_node("True", "True")] * 3, True),
-        ([on_a_node("True", "True")], False),
-        ([on_a_node("True", "True"), on_a_node("False", "False")], False),
-        ([on_a_node("True", "True")] * 2 + [pod(unscheduled(NO_ROOM, 60))], False),
-        ([], False),
-    ],
-    ids=["all", "more", "too few", "one is not", "one waits", "none"],
-)
-def test_pods_are_ready_when_as_many_as_are_wanted_say_so(pods: list[Object], said: bool) -> None:
-    owner = workload("StatefulSet", "app", spec={"replicas": 2}, status={})
-    assert pods_are_ready(owner, pods) is said
-
-
-def test_what_does_not_say_how_many_pods_it_wants_has_at_least_one() -> None:
-    cluster = obj("RayCluster", api_version="ray.io/v1", spec={}, status={})
-    assert pods_are_ready(cluster, [on_a_node("True", "True")])
-    assert not pods_are_ready(cluster, [])
