@@ -4,18 +4,15 @@ import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from carbon_platform.checks.run import now
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError, NotReady, Overtaken, PermissionDenied
-from carbon_platform.health.diagnosis import owned_pods
-from carbon_platform.health.status import may_own_pods
 from carbon_platform.materialization.apply import apply
-from carbon_platform.materialization.checked import checked
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
 from carbon_platform.materialization.preflight import all_denied, preflight
 from carbon_platform.materialization.prepared import guard_prepared
 from carbon_platform.materialization.progress import Step
+from carbon_platform.materialization.prove import prove
 from carbon_platform.materialization.record import (
     record_change,
     record_failure,
@@ -26,10 +23,8 @@ from carbon_platform.materialization.record import (
 from carbon_platform.materialization.redact import redactor
 from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes
 from carbon_platform.materialization.replace import outdated, replace_pods
-from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
 from carbon_platform.materialization.treat import roll_back_target, treat
-from carbon_platform.records import CheckResult
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
 from carbon_platform.release.history import Revision
@@ -39,7 +34,6 @@ from carbon_platform.release.prepare import missing, prepare
 from carbon_platform.release.recover import recover
 from carbon_platform.release.render import Desired, as_helm_writes, render
 from carbon_platform.release.volumes import lost_volumes, volumes_of
-from carbon_platform.release.wait import wait_ready
 from carbon_platform.spec.platform import Component
 
 
@@ -113,23 +107,20 @@ async def _prove(
     steps: Steps,
     confirm: Sequence[str] = (),
 ) -> tuple[Outcome, Mapping[str, str]]:
-    """Wait until it is ready and run its checks: what is to be recorded, and the volumes it has."""
-    ready, pods = await _wait(component, desired, session, steps)
-    ready = await with_volumes(ready, component, session, confirm)
-    with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks" if component.checks else ""):
-        results = await checked(component, session, session.settings.settle_seconds)
+    """Prove that it works: what is to be recorded, and the volumes it has."""
+    proof = await prove(component, desired, session, steps, confirm)
     outcome = Outcome(
         component=component.key,
         revision=applied.revision,
         digest=component.digest,
         applied=bool(applied.changes),
         changes=applied.changes,
-        checks=(ready, *results),
+        checks=proof.checks,
         seconds=steps.seconds,
-        images=_images(pods),
+        images=_images(proof.pods),
         endpoints={e.name: f"{e.service}.{e.namespace or component.namespace}:{e.port}" for e in component.endpoints},
     )
-    return outcome, await volumes_of(pods, session.api)
+    return outcome, await volumes_of(proof.pods, session.api)
 
 
 async def _roll_back(component: Component, session: Session, steps: Steps) -> Outcome:
@@ -228,36 +219,7 @@ def _summary(planned: Plan, options: Options) -> str:
     return f"{len(planned.changes)} objects" if planned.changes else "finishes the release"
 
 
-async def _wait(
-    component: Component, desired: Desired, session: Session, steps: Steps
-) -> tuple[CheckResult, list[Object]]:
-    """What is to be told of readiness, and the pods that are ready."""
-    names = [ObjectName.of(obj) for obj in desired.objects if _awaited(obj)]
-    deadline = component.deadline or session.settings.wait_seconds
-    with steps.timed(Step.WAIT):
-        await wait_ready(names, session.api, session.mirrors, deadline, steps.tell)
-    pods = await _pods(desired, session)
-    evidence: dict[str, str | int | float | bool] = {"objects": len(desired.objects), "pods": len(pods)}
-    detail = f"{len(desired.objects)} objects as desired, {len(pods)} pods ready"
-    return CheckResult("ready", True, detail, now(), steps.seconds[Step.WAIT.value], "", evidence), pods
-
-
-def _awaited(obj: Object) -> bool:
-    return bool(obj["kind"] != "Service" or obj["spec"].get("type") == "LoadBalancer")
-
-
-async def _pods(desired: Desired, session: Session) -> list[Object]:
-    """The pods of the release's workloads and custom resources."""
-    owners = [obj for obj in desired.objects if may_own_pods(obj)]
-    found: dict[str, Object] = {}
-    for namespace in {obj["metadata"]["namespace"] for obj in owners if "namespace" in obj["metadata"]}:
-        pods = await session.api.list("v1", "Pod", namespace)
-        for obj in owners:
-            found |= {pod["metadata"]["uid"]: pod for pod in owned_pods(obj, pods)}
-    return list(found.values())
-
-
-def _images(pods: list[Object]) -> dict[str, str]:
+def _images(pods: Sequence[Object]) -> dict[str, str]:
     return {
         status["image"]: status.get("imageID", "").rpartition("@")[2] or status.get("imageID", "")
         for pod in pods
