@@ -27,7 +27,7 @@ from carbon_platform.cluster.watch import Mirror
 from carbon_platform.errors import CarbonError, Unreachable
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_release
-from carbon_platform.health.nodes import catching_up, silent
+from carbon_platform.health.nodes import controllers_behind, silent
 from carbon_platform.health.status import may_own_pods, status
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.release.difference import FieldChange
@@ -265,7 +265,7 @@ class _Following:
             return symptoms
         names = [ObjectName.of(obj) for obj in desired.objects if may_own_pods(obj)]
         objects = [live for name in names if (live := self._find(name)) and not status(live).ready]
-        behind = catching_up(self._nodes(), datetime.datetime.now(datetime.UTC))
+        behind = controllers_behind(self._nodes(), datetime.datetime.now(datetime.UTC))
         return await explain(symptoms, objects, self._session.api, behind)
 
     async def _compare(self, desired: Iterable[tuple[Object, Collection[str]]]) -> None:

@@ -10,8 +10,10 @@ from carbon_platform.health.diagnosis import age
 from carbon_platform.health.status import condition
 
 _CATCHES_UP_SECONDS = 30.0
-"""A node that is back tells of its pods anew within the kubelet's sync period, 10 s; then controllers follow, whose
-watches, after an API server outage, pause for up to half a minute."""
+"""A node that is back tells of its pods anew within the kubelet's sync period, 10 s; then Services follow."""
+_CONTROLLERS_SECONDS = 60.0
+"""So much longer: after an API server outage an operator's watch pauses for up to a minute (client-go's Reflector:
+30 s, which jitter doubles), and it may tell of its pods only when it looks the next time (KubeRay: each 30 s)."""
 _NAMES = 3
 _LEAVES_SECONDS = 30
 """A pod that should have been gone for so long has a node that does not end it."""
@@ -35,6 +37,11 @@ def catching_up(nodes: Iterable[Object], now: datetime.datetime, since: float = 
     seen = list(nodes)
     found = [node for node in seen if not _ready(node) or _came_back(node, now, _CATCHES_UP_SECONDS + since)]
     return f"{len(found)} of {len(seen)} nodes were silent: {_names(found)}" if 2 * len(found) > len(seen) else ""
+
+
+def controllers_behind(nodes: Iterable[Object], now: datetime.datetime) -> str:
+    """Why controllers may not know yet that pods are ready; empty when they do."""
+    return catching_up(nodes, now, _CONTROLLERS_SECONDS)
 
 
 def _ready(node: Object) -> bool:

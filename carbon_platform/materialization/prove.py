@@ -34,8 +34,8 @@ async def prove(
 ) -> Proof:
     """Wait until everything is ready and run the component's checks.
 
-    What fails while a container of its own ends or begins says what a start says: nothing yet. It is waited for and
-    checked again, three times in all; one that goes on ending ends the wait before that, as a crash loop.
+    What fails while a container of its own is down, ends or begins says what a start says: nothing yet. It is waited
+    for and checked again, three times in all; one that goes on ending ends the wait before that, as a crash loop.
 
     Raises NotReady or DataAtRisk as `wait_ready` does, and Unreachable as `checked` does.
     """
@@ -43,19 +43,26 @@ async def prove(
         ready, pods = await _ready(component, desired, session, steps)
         with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks" if component.checks else ""):
             results = await checked(component, session, session.settings.settle_seconds)
-        if all(result.passed for result in results) or _runs(pods) == _runs(await _pods(desired, session)):
+        if all(result.passed for result in results) or _ran_on(pods, await _pods(desired, session)):
             break
         if left:
-            steps.tell("a container ended or began meanwhile: waits for it, and checks again")
+            steps.tell("a container was down or began meanwhile: waits for it, and checks again")
     ready = await with_volumes(ready, component, session, confirm)
     return Proof((ready, *results), tuple(pods))
 
 
+def _ran_on(before: Iterable[Object], after: Iterable[Object]) -> bool:
+    """Whether each container ran then and runs still, in the same run."""
+    now = _runs(after)
+    return _runs(before) == now and all(began for _, _, began in now)
+
+
 def _runs(pods: Iterable[Object]) -> set[tuple[str, str, str]]:
-    """What identifies each container's present run: its pod, its name and when it began."""
+    """Each container that is to run on: its pod, its name, and when its present run began, empty when it is down."""
     return {
         (pod["metadata"]["uid"], one["name"], ((one.get("state") or {}).get("running") or {}).get("startedAt", ""))
         for pod in pods
+        if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
         for one in pod.get("status", {}).get("containerStatuses") or ()
     }
 

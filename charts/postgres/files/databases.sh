@@ -112,7 +112,8 @@ while :; do
     : > "$ready"
     pause=60
   else
-    rm -f "$ready"
+    # A server that can't be asked says nothing of what is in it.
+    ! pg_isready --quiet --timeout=3 || rm -f "$ready"
     pause=5
   fi
   sleep "$pause" &

@@ -7,7 +7,7 @@ import pytest
 from carbon_platform.cluster.reach import Object
 from carbon_platform.health.cause import Kind
 from carbon_platform.health.diagnosis import pod_cause
-from carbon_platform.health.nodes import catching_up, pods_are_ready, silent, unheard
+from carbon_platform.health.nodes import catching_up, controllers_behind, pods_are_ready, silent, unheard
 from tests.objects import conditions, obj, workload
 from tests.unit.health.pods import NOW, ago, container, pod, unscheduled
 
@@ -48,6 +48,12 @@ def test_nodes_that_are_back_are_given_the_time_to_tell_of_their_pods() -> None:
 def test_what_was_seen_while_they_were_silent_is_known_to_be_so_later() -> None:
     assert catching_up([node("n1", "True", 40)], NOW, since=15)
     assert not catching_up([node("n1", "True", 50)], NOW, since=15)
+
+
+def test_controllers_are_given_longer_than_nodes() -> None:
+    assert catching_up([node("n1", "True", 80)], NOW) == ""
+    assert controllers_behind([node("n1", "True", 80)], NOW) == "1 of 1 nodes were silent: n1"
+    assert controllers_behind([node("n1", "True", 100)], NOW) == ""
 
 
 def test_a_node_of_which_the_clock_tells_nothing_and_no_nodes_are_not_waited_for() -> None:
