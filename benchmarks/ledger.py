@@ -7,11 +7,14 @@ import json
 import uuid
 from typing import Any
 
+import tenacity
+
 from carbon_platform.checks.kafka import new_topic
 from carbon_platform.checks.kafka_session import Brokers, brokers, in_thread
 from carbon_platform.checks.kafka_topics import Topic
 from carbon_platform.checks.object_store import Roundtrip
 from carbon_platform.checks.postgres import Write
+from carbon_platform.errors import CheckFailed
 from carbon_platform.materialization.session import Session
 from carbon_platform.spec.platform import Platform
 
@@ -57,9 +60,17 @@ class Ledger:
         async with self._postgres() as db:
             rows = await (await db.execute(f"select entry from {_TABLE}")).fetchall()
         objects = await self._objects(lambda client: [one.object_name for one in client.list_objects(_NAME)])
-        messages = await self._kafka(functools.partial(_consume, self.topic))
+        messages = await self._messages()
         found = {"rows": {row[0] for row in rows}, "objects": set(objects), "messages": set(messages)}
         return {store: len(wanted - there) for store, there in found.items()}
+
+    @tenacity.retry(
+        stop=tenacity.stop_after_attempt(3), retry=tenacity.retry_if_exception_type(CheckFailed), reraise=True
+    )
+    async def _messages(self) -> list[str]:
+        """What can't be read is not lost: only what is read, and not there, is."""
+        found: list[str] = await self._kafka(functools.partial(_consume, self.topic))
+        return found
 
     async def remove(self) -> None:
         """Nothing of it stays."""

@@ -102,9 +102,11 @@ def _serve(port: int, url: str, claim: IO[str], json: bool) -> None:
         _await(port, logs)
         if json:
             print_json_line({"url": url, "logs": str(logs)})
-        (errors if json else console).print(f"Dagster with Carbon's platform at {url} (Ctrl-C ends it; logs in {logs})")
+        told = errors if json else console
+        told.print(f"Dagster with Carbon's platform at {url} (Ctrl-C ends it; logs in {logs})")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
+        told.print("ends; that takes up to a minute while something is deployed or checked")
 
 
 @contextlib.contextmanager
