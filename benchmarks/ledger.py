@@ -25,6 +25,15 @@ _KAFKA_SECONDS = 40.0
 _PARTITIONS = 3
 
 
+_patiently = tenacity.retry(
+    stop=tenacity.stop_after_delay(180),
+    wait=tenacity.wait_fixed(2),
+    retry=tenacity.retry_if_exception_type(CheckFailed),
+    reraise=True,
+)
+"""After an outage Kubernetes may yet call the node silent, and then no Service leads anywhere for a while."""
+
+
 @dataclasses.dataclass
 class Ledger:
     """Writes to every store of the platform, and counts what is not there any more."""
@@ -44,6 +53,7 @@ class Ledger:
         await self._objects(lambda client: client.bucket_exists(_NAME) or client.make_bucket(_NAME))
         await self._kafka(functools.partial(_make_topic, self.topic))
 
+    @_patiently
     async def write(self) -> None:
         """Some more entries, each acknowledged by every store."""
         new = [uuid.uuid4().hex for _ in range(_EACH)]
@@ -54,23 +64,16 @@ class Ledger:
         await self._kafka(functools.partial(_produce, self.topic, new))
         self.written += new
 
+    @_patiently
     async def lost(self) -> dict[str, int]:
-        """How many entries each store no longer has."""
+        """How many entries each store no longer has. What can't be read is not lost: it is read again."""
         wanted = set(self.written)
         async with self._postgres() as db:
             rows = await (await db.execute(f"select entry from {_TABLE}")).fetchall()
         objects = await self._objects(lambda client: [one.object_name for one in client.list_objects(_NAME)])
-        messages = await self._messages()
+        messages = await self._kafka(functools.partial(_consume, self.topic))
         found = {"rows": {row[0] for row in rows}, "objects": set(objects), "messages": set(messages)}
         return {store: len(wanted - there) for store, there in found.items()}
-
-    @tenacity.retry(
-        stop=tenacity.stop_after_attempt(3), retry=tenacity.retry_if_exception_type(CheckFailed), reraise=True
-    )
-    async def _messages(self) -> list[str]:
-        """What can't be read is not lost: only what is read, and not there, is."""
-        found: list[str] = await self._kafka(functools.partial(_consume, self.topic))
-        return found
 
     async def remove(self) -> None:
         """Nothing of it stays."""
