@@ -114,7 +114,9 @@ class Healer:
                 broken.append(decision)
             elif decision.verdict is Verdict.WAIT and decision.root in incidents:
                 book.wait(incidents[decision.root], [key])
-        under_way = bool(requests) or any(attempt.ended is None for attempt in attempts)
+        # An attempt that somebody else made in this very moment is under way as well, and its asker may be gone.
+        heals = any(decision.verdict is Verdict.HEAL for decision in decisions)
+        under_way = bool(requests) or heals or any(attempt.ended is None for attempt in attempts)
         return Step(tuple(requests), tuple(broken), self._again(decisions, under_way, now))
 
     @staticmethod

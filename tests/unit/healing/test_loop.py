@@ -3,10 +3,11 @@
 import dataclasses
 import datetime
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from carbon_platform.healing.decide import Verdict
+from carbon_platform.healing.decide import Decision, Verdict, decide
 from carbon_platform.healing.incidents import Book, Incident, book_of
 from carbon_platform.healing.loop import Healer, Request, Step
 from carbon_platform.healing.symptoms import Sign, Symptom
@@ -310,6 +311,23 @@ def test_two_daemons_ask_for_one_run(world: World) -> None:
     steps = [world.step(0, world.daemon()) for _ in range(2)]
     assert [len(step.requests) for step in steps] == [1, 0]
     assert len(world.incident("cache").attempts) == 1
+
+
+def test_who_comes_second_looks_again_soon(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first may have asked for a daemon that was killed meanwhile: its answer goes nowhere."""
+    world.loses("cache")
+    first: list[Request] = []
+    with monkeypatch.context() as patch:
+
+        def decided_twice(*given: Any) -> list[Decision]:
+            patch.undo()
+            first.append(one(world.step(0, world.daemon())))
+            return decide(*given)
+
+        patch.setattr("carbon_platform.healing.loop.decide", decided_twice)
+        second = world.step(0)
+    assert (second.requests, second.again_at) == ((), world.now + 1)
+    assert one(world.step(5)).key == first[0].key
 
 
 def test_while_the_daemon_that_asked_lives_no_other_asks_in_its_place(
