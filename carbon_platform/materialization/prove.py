@@ -18,7 +18,8 @@ from carbon_platform.release.render import Desired
 from carbon_platform.release.wait import wait_ready
 from carbon_platform.spec.platform import Component
 
-_TIMES = 3
+_TIMES = 2
+"""Not more: what goes on being down is for a person, or for healing's next remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ async def prove(
     """Wait until everything is ready and run the component's checks.
 
     What fails while a container of its own is down, ends or begins says what a start says: nothing yet. It is waited
-    for and checked again, three times in all; one that goes on ending ends the wait before that, as a crash loop.
+    for and checked once more; one that goes on ending ends the wait before that, as a crash loop.
 
     Raises NotReady or DataAtRisk as `wait_ready` does, and Unreachable as `checked` does.
     """
