@@ -63,6 +63,8 @@ class Result:
     verified_s: float | None
     bystanders_restarted: int
     data_lost: int
+    unanswered: int
+    """How often a store did not answer after it, and was asked again."""
 
 
 class Bench:
@@ -132,9 +134,11 @@ class Bench:
         ended = time.time()
         new = [incident for incident in self.book.incidents() if incident.id not in known]
         mine = [incident for incident in new if incident.component == fault.component]
+        unanswered = ledger.unanswered
         lost = sum((await ledger.lost()).values()) + len(volumes - await self.volumes())
+        unanswered = ledger.unanswered - unanswered
         restarted = await self.bystanders_restarted(before, fault)
-        return self._result(fault, number, new, mine, visible, injected, ended, healed, restarted, lost)
+        return self._result(fault, number, new, mine, visible, injected, ended, healed, restarted, lost, unanswered)
 
     async def _reacted(self, fault: Fault, known: set[str]) -> bool:
         """Wait until Carbon has opened an incident for it: before that, all may still look calm."""
@@ -150,7 +154,7 @@ class Bench:
     @staticmethod
     def _result(
         fault: Fault, number: int, new: Sequence[Incident], mine: Sequence[Incident], visible: float, injected: float,
-        ended: float, healed: bool, restarted: int, lost: int,
+        ended: float, healed: bool, restarted: int, lost: int, unanswered: int,
     ) -> Result:  # fmt: skip
         first = mine[-1] if mine else None
         started = next((a.started_at for a in first.attempts if a.started_at), None) if first else None
@@ -168,6 +172,7 @@ class Bench:
             verified_s=round(closed - injected, 2) if healed else None,
             bystanders_restarted=restarted,
             data_lost=lost,
+            unanswered=unanswered,
         )
 
 
@@ -186,6 +191,7 @@ def summary(results: Sequence[Result]) -> dict[str, Any]:
         "healed_more_than_one": sum(r.healed_components > 1 for r in results),
         "bystanders_restarted": sum(r.bystanders_restarted for r in results),
         "data_lost": sum(r.data_lost for r in results),
+        "unanswered": sum(r.unanswered for r in results),
     }
     for name in ("detected_s", "run_started_s", "verified_s"):
         values = [value for r in results if (value := getattr(r, name)) is not None]

@@ -25,13 +25,19 @@ _KAFKA_SECONDS = 40.0
 _PARTITIONS = 3
 
 
+def _count(state: tenacity.RetryCallState) -> None:
+    ledger: Ledger = state.args[0]
+    ledger.unanswered += 1
+
+
 _patiently = tenacity.retry(
+    before_sleep=_count,
     stop=tenacity.stop_after_delay(180),
     wait=tenacity.wait_fixed(2),
     retry=tenacity.retry_if_exception_type(CheckFailed),
     reraise=True,
 )
-"""After an outage Kubernetes may yet call the node silent, and then no Service leads anywhere for a while."""
+"""After an outage Kubernetes may yet call the node silent, and then no Service leads anywhere for a while. Counted."""
 
 
 @dataclasses.dataclass
@@ -44,6 +50,8 @@ class Ledger:
     def __post_init__(self) -> None:
         self.written: list[str] = []
         self.topic = f"{_NAME}-{uuid.uuid4().hex[:8]}"
+        self.unanswered = 0
+        """How often a store did not answer, and was asked again."""
 
     async def open(self) -> None:
         """An empty table, topic and bucket of our own."""

@@ -17,22 +17,29 @@ from carbon_platform.errors import CheckFailed
 
 _DEFINITIONS = ("rayclusters.ray.io", "rayjobs.ray.io", "rayservices.ray.io")
 _PAUSE = 0.25
-_TASK_SECONDS = 20
+_TASK_SECONDS = 30
 """What a node may take to start a Python process and run a task in it."""
+
+_JOIN_SECONDS = 30
+"""What a node may take to join, whose pod is ready: a worker learns late that its head is another one."""
 
 _MARKER = "carbon-probe-ran "
 _PROBE = f"""
 import os
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
-import json, ray
+import json, time, ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 ray.init(log_to_driver=False)
 @ray.remote(num_cpus=0)
 def where():
     return ray.util.get_node_ip_address()
-alive = {{n["NodeID"]: n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"]}}
+alive = lambda: {{n["NodeID"]: n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"]}}
+until = time.monotonic() + {_JOIN_SECONDS}
+while not set(%s) <= set(alive().values()) and time.monotonic() < until:
+    time.sleep(0.5)
+there = alive()
 on = lambda node: NodeAffinitySchedulingStrategy(node, soft=False)
-runs = {{where.options(scheduling_strategy=on(node)).remote(): address for node, address in alive.items()}}
+runs = {{where.options(scheduling_strategy=on(node)).remote(): address for node, address in there.items()}}
 done, late = ray.wait(list(runs), num_returns=len(runs), timeout={_TASK_SECONDS})
 failed = {{}}
 for one in done:
@@ -41,9 +48,12 @@ for one in done:
     except Exception as error:
         failed[runs[one]] = str(error).splitlines()[0][:200]
 failed.update((runs[one], "no answer within {_TASK_SECONDS} s") for one in late)
-print("{_MARKER}" + json.dumps({{"alive": sorted(alive.values()), "failed": failed}}))
+print("{_MARKER}" + json.dumps({{"alive": sorted(there.values()), "failed": failed}}))
 """
-"""What the job runs: a task on every node that is alive. Ray keeps the log of every driver: a probe's is kept short."""
+"""What the job runs, given the addresses to wait for: a task on every node that is alive.
+
+Ray keeps the log of every driver: a probe's is kept short.
+"""
 
 
 def probe_cluster(name: str) -> Object:
@@ -206,7 +216,7 @@ class Job(RayCheck):
     summary: ClassVar[str] = "A job that is sent by REST succeeds, and has run on every node."
 
     workers: int = Field(ge=0, description="Workers it must have run on at least.")
-    patience: float = Field(60, gt=0, description="Seconds for the job to end.")
+    patience: float = Field(80, gt=0, description="Seconds for the job to end.")
 
     async def run(self, reach: Reach) -> Passed:
         began = time.perf_counter()
@@ -215,7 +225,8 @@ class Job(RayCheck):
                 with contextlib.suppress(CheckFailed):  # another probe may be at it
                     await self._forget(head, stale)
             name = probe_name()
-            await head.submit(name, f"python -c {shlex.quote(_PROBE)}")
+            awaited = [one.address for one in await self.nodes(reach) if not one.trouble]
+            await head.submit(name, f"python -c {shlex.quote(_PROBE % awaited)}")
             try:
                 printed = await self._ended(head, name)
             except BaseException:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e.conftest import Carbon
+from tests.machine.sandbox import until
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("platform")]
 
@@ -95,6 +96,25 @@ def test_an_owner_who_can_no_longer_log_in_is_noticed_and_set_right(
     kubectl("rollout", "restart", "-n", "kong", "deployment/postgres-provisioner")
     kubectl("rollout", "status", "-n", "kong", "deployment/postgres-provisioner", "--timeout=180s")
     carbon("up", "postgres")
+    assert_verified(carbon, "postgres")
+
+
+def test_a_server_that_cannot_be_asked_does_not_make_its_provisioner_unready(carbon: Carbon, kubectl: Kubectl) -> None:
+    """PostgreSQL's own readiness tells that it is away."""
+
+    def in_provisioner(script: str) -> str:
+        return kubectl("exec", "-n", "kong", "deployment/postgres-provisioner", "--", "sh", "-c", script)
+
+    # It sleeps a minute after a look that found all well, and five seconds after another.
+    sleeps = 'for p in /proc/[0-9]*; do [ "$(tr "\\0" " " < "$p/cmdline")" != "sleep {} " ] || {}; done 2> /dev/null'
+    kubectl("scale", "-n", "kong", "statefulset/postgres", "--replicas=0")
+    try:
+        kubectl("wait", "-n", "kong", "--for=delete", "pod/postgres-0", "--timeout=120s")
+        in_provisioner(sleeps.format(60, 'kill "${p#/proc/}"'))
+        until(lambda: "looked" in in_provisioner(sleeps.format(5, "echo looked")))
+        in_provisioner("test -e /run/databases/ready")
+    finally:
+        carbon("up", "postgres")
     assert_verified(carbon, "postgres")
 
 

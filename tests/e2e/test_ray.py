@@ -62,6 +62,19 @@ def test_jobs_leave_no_dead_processes_behind(carbon: Carbon, kubectl: Kubectl) -
     until(lambda: not dead().strip())
 
 
+def test_a_worker_joins_the_next_head_without_an_end_of_its_container(carbon: Carbon, kubectl: Kubectl) -> None:
+    """The kubelet would start it again later with every head that goes."""
+
+    def container() -> str:
+        state = "jsonpath={.metadata.uid} {.status.containerStatuses[0].state.running.startedAt}"
+        return kubectl(*NAMESPACE, "get", "pod", node(kubectl, "worker"), "-o", state)
+
+    before = container()
+    kubectl(*NAMESPACE, "delete", "pod", node(kubectl, "head"), "--grace-period=0", "--force")
+    until(lambda: verified(carbon, "ray_cluster"), 120)
+    assert container() == before
+
+
 @pytest.fixture
 def stopped_worker(carbon: Carbon, kubectl: Kubectl) -> Iterator[str]:
     """A worker whose pod runs and whose Ray process does nothing any more."""

@@ -25,6 +25,9 @@ metadata:
     # The operator leaves a pod alone that was made of an earlier template: by this Carbon tells it apart. A worker of
     # another head ends itself, some time after that head is gone: it is made anew with it.
     checksum/template: {{ sha256sum (ternary $spec (cat $spec (include "ray.pod" $head)) (eq .component "head")) }}
+    {{- if eq .component "worker" }}
+    ray.io/overwrite-container-cmd: "true"
+    {{- end }}
 spec:
   {{- $spec | nindent 2 }}
 {{- end -}}
@@ -44,9 +47,21 @@ containers:
   - name: {{ if $head }}ray-head{{ else }}ray-worker{{ end }}
     {{- include "carbon.containerImage" . | nindent 4 }}
     {{- if not $head }}
-    # The operator puts this before its own command. A worker that begins while the head is away would end at once, again
-    # and again, and wait longer each time.
-    command: ["until timeout 5 bash -c '</dev/tcp/$FQ_RAY_IP/$RAY_PORT'; do sleep 1; done"]
+    # A worker ends Ray when its head is gone, to join the next one. It begins again here, once there is one: the kubelet
+    # would wait longer each time. What ends soon, or by a signal, is for the kubelet to tell.
+    command: [bash, -c]
+    args:
+      - |
+        ulimit -Sn hard
+        while :; do
+          until timeout 5 bash -c '</dev/tcp/$FQ_RAY_IP/$RAY_PORT'; do sleep 1; done
+          began=$SECONDS
+          eval "$KUBERAY_GEN_RAY_START_CMD"
+          code=$?
+          if [ $code -ge 128 ] || [ $((SECONDS - began)) -lt 20 ]; then exit $code; fi
+          echo "Ray ended with code $code: begins again"
+          ray stop --force > /dev/null 2>&1 # what it left would hold its ports
+        done
     {{- end }}
     env:
       - {name: HOME, value: /tmp}

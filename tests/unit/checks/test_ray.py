@@ -232,6 +232,13 @@ async def test_what_the_job_runs_is_python_that_compiles() -> None:
     compile(text, "job", "exec")
 
 
+async def test_the_job_waits_for_the_nodes_whose_pods_are_ready() -> None:
+    head = StubHead(told("10.0.0.1", "10.0.0.2"))
+    with pytest.raises(CheckFailed, match="ml-worker-c has not joined"):
+        await run(JOB, head, RayReach(ray_cluster(), [HEAD, WORKER, UNREADY]))
+    assert str(["10.0.0.1", "10.0.0.2"]) in shlex.split(head.submitted[0])[2]
+
+
 @pytest.mark.parametrize(
     ("printed", "said"),
     [
