@@ -241,6 +241,7 @@ async def measure(rounds: int, only: Sequence[str], console: Console) -> list[Re
     async with open_session(settings()) as session:
         bench = Bench(platform, session, console)
         bench.expected = await bench.verified()
+        console.print(f"{len(bench.expected)} of {len(platform.order)} components are verified, and must be again")
         faults = [fault for fault in FAULTS if not only or fault.name in only]
         missing = {fault.component for fault in faults} - bench.expected
         if missing:
