@@ -75,6 +75,25 @@ def test_a_worker_joins_the_next_head_without_an_end_of_its_container(carbon: Ca
     assert container() == before
 
 
+def test_a_worker_that_is_ended_tells_its_head_first(carbon: Carbon, kubectl: Kubectl) -> None:
+    """Its tasks are moved at once; the death of one that is silent is noticed later."""
+    told = "import urllib.request as u; print(u.urlopen('http://localhost:8265/api/v0/nodes?detail=1').read().decode())"
+
+    worker = node(kubectl, "worker")
+    address = kubectl(*NAMESPACE, "get", "pod", worker, "-o", "jsonpath={.status.podIP}")
+
+    def left() -> str:
+        """Why the head counts it as dead; empty while it does not."""
+        answer = kubectl(*NAMESPACE, "exec", node(kubectl, "head"), "-c", "ray-head", "--", "python", "-c", told)
+        nodes = json.loads(answer)["data"]["result"]["result"]
+        return next(one["state_message"] or "" for one in nodes if one["node_ip"] == address)
+
+    kubectl(*NAMESPACE, "delete", "pod", worker)
+    until(left)
+    assert "received SIGTERM" in left()
+    until(lambda: verified(carbon, "ray_cluster"), 120)
+
+
 @pytest.fixture
 def stopped_worker(carbon: Carbon, kubectl: Kubectl) -> Iterator[str]:
     """A worker whose pod runs and whose Ray process does nothing any more."""

@@ -53,11 +53,15 @@ containers:
     args:
       - |
         ulimit -Sn hard
+        ray=
+        trap '[ -z "$ray" ] || kill "$ray"; wait; exit 143' TERM # Ray tells its head that it leaves
         while :; do
           until timeout 5 bash -c '</dev/tcp/$FQ_RAY_IP/$RAY_PORT'; do sleep 1; done
           began=$SECONDS
-          eval "$KUBERAY_GEN_RAY_START_CMD"
-          code=$?
+          eval "exec $KUBERAY_GEN_RAY_START_CMD" &
+          ray=$!
+          wait "$ray"
+          code=$? ray=
           if [ $code -ge 128 ] || [ $((SECONDS - began)) -lt 20 ]; then exit $code; fi
           echo "Ray ended with code $code: begins again"
           ray stop --force > /dev/null 2>&1 # what it left would hold its ports
