@@ -136,11 +136,12 @@ class Healer:
     @staticmethod
     def _opened(decision: Decision, condition: Condition, book: Book, now: float) -> str:
         first = condition.symptoms[0]
-        cause = next((s.cause for s in condition.symptoms if s.cause), None)
-        text = f"{first.object}: {cause.why if cause else first.text}"
-        identity = book.open(decision.component, first.sign, first.object, text, cause.fix if cause else first.fix, now)
-        if cause:
-            book.explain(identity, text, cause.fix)
+        # What somebody changed is the cause itself, whatever the pods say meanwhile.
+        told = first if first.sign in DIFFERS else next((s for s in condition.symptoms if s.cause), first)
+        fix = told.cause.fix if told.cause else told.fix
+        identity = book.open(decision.component, first.sign, first.object, str(told), fix, now)
+        if told.cause:
+            book.explain(identity, str(told), fix)
         return identity
 
     @staticmethod

@@ -96,7 +96,10 @@ def of_record(component: Component, record: Record, since: str = "") -> list[Sym
     if record.checks_digest != component.checks_digest:
         return []
     return [
-        Symptom(Sign.CONTENT if check.name == "in_sync" else Sign.CHECK, check.name, check.detail, fix=check.fix)
+        # Content that could not be compared is not known to differ.
+        Symptom(
+            Sign.CONTENT if "differences" in check.evidence else Sign.CHECK, check.name, check.detail, fix=check.fix
+        )
         for check in record.checks
         if not check.passed and check.name != "ready" and check.at >= since
     ]

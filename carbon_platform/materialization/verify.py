@@ -110,5 +110,8 @@ async def _content(component: Component, session: Session) -> tuple[CheckResult,
     try:
         async with asyncio.timeout(session.settings.check_seconds):
             return in_sync(await component.content.plan(session.reach(component))), None
-    except (CarbonError, TimeoutError) as error:
-        return CheckResult("in_sync", False, f"can't be compared: {error}", now()), None
+    except TimeoutError:
+        why, fix = f"no answer within {session.settings.check_seconds:g} s", ""
+    except CarbonError as error:
+        why, fix = error.told, error.fix
+    return CheckResult("in_sync", False, f"can't be compared: {why}", now(), fix=fix), None

@@ -4,9 +4,12 @@ import dataclasses
 
 import pytest
 
+from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.healing.decide import Verdict
 from carbon_platform.healing.loop import Step
+from carbon_platform.healing.symptoms import Sign, Symptom
 from carbon_platform.healing.watcher import View
+from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record, Records
 from tests.unit.healing.world import CLIENTS, DEAD, World, one
@@ -184,6 +187,15 @@ def test_while_somebody_is_at_work_nothing_is_healed_and_what_needs_it_waits(wor
     assert world.step().requests == ()
     world.busy.clear()
     assert one(world.step()).components == ("db",)
+
+
+def test_an_incident_tells_what_was_edited_whatever_the_pods_say_meanwhile(world: World) -> None:
+    name = ObjectName("apps/v1", "StatefulSet", "here", "db")
+    silent = Cause(Kind.NODE, name, "its node was silent", "wait")
+    edited = Symptom(Sign.EDITED, str(name), "spec.replicas is 0, declared is 1")
+    world.shown["db"] = (edited, Symptom(Sign.UNREADY, str(name), "0/1 pods ready", silent))
+    world.step()
+    assert world.incident().cause == f"{name}: spec.replicas is 0, declared is 1"
 
 
 def test_an_incident_says_the_cause_as_soon_as_it_is_known(world: World) -> None:
