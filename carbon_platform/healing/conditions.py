@@ -33,6 +33,7 @@ def conditions(
             policy=Policy(component.heal.budget, component.heal.limit, component.heal.window),
             exempt=_exempt(component, record, [records.get(need, Record(need)) for need in component.needs]),
             busy=busy.get(key, ""),
+            changed=changed if (changed := seconds(record.changed_at)) > verified else 0.0,
             can_roll_back=_can_roll_back(component, record),
             need_recovered=any(a.component in below and (a.ended or 0.0) > verified for a in helped),
             reruns_jobs=component.release is not None,

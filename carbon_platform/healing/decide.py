@@ -22,6 +22,8 @@ from carbon_platform.health.cause import Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.spec import graph
 
+_SEEN_SECONDS = 5.0
+"""Records are read at once; who is at work shows in the cluster, a moment later."""
 _PAUSE_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 600.0
 
@@ -48,6 +50,8 @@ class Condition:
     """Why Carbon does not heal it by itself; empty when it does."""
     busy: str = ""
     """Who is at work on it; empty when nobody is."""
+    changed: float = 0.0
+    """When something was last applied that is not verified yet; 0 when all is."""
     can_roll_back: bool = False
     """It keeps no data, and a revision other than the deployed one was proven to work."""
     need_recovered: bool = False
@@ -134,6 +138,9 @@ def _decide(
         return Decision(key, Verdict.LEAVE, "an attempt is under way")
     if condition.busy:
         return Decision(key, Verdict.LEAVE, f"{condition.busy} is at work on it")
+    if 0.0 <= now - condition.changed < _SEEN_SECONDS:
+        seen = condition.changed + _SEEN_SECONDS
+        return Decision(key, Verdict.LEAVE, "it was changed just now", again_at=seen)
     silent = _silent_node(condition)
     if silent:
         return Decision(key, Verdict.LEAVE, silent)

@@ -288,6 +288,15 @@ def test_what_is_not_carbons_to_heal_is_left_with_the_reason(changed: dict[str, 
     assert (made.verdict, made.reason) == (Verdict.LEAVE, reason)
 
 
+@pytest.mark.parametrize(
+    ("since", "verdict"), [(0, Verdict.LEAVE), (4, Verdict.LEAVE), (6, Verdict.HEAL), (-3600, Verdict.HEAL)]
+)
+def test_what_is_being_changed_is_left_before_its_writer_shows(since: float, verdict: Verdict) -> None:
+    decision = one(condition(changed=NOW - since))
+    assert decision.verdict is verdict
+    assert decision.again_at == (NOW - since + 5 if verdict is Verdict.LEAVE else None)
+
+
 def test_what_needs_something_whose_incident_is_still_open_waits_for_it_though_it_shows_nothing() -> None:
     """It recovered a moment ago, and is not proven to work yet."""
     conditions = {"db": condition(symptoms=()), "app": condition()}
