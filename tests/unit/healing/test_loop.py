@@ -189,6 +189,14 @@ def test_while_somebody_is_at_work_nothing_is_healed_and_what_needs_it_waits(wor
     assert one(world.step()).components == ("db",)
 
 
+def test_what_is_being_applied_is_left_though_its_writer_does_not_show_yet(world: World) -> None:
+    world.loses("cache")
+    world.records.update("cache", lambda record: dataclasses.replace(record, changed_at=world.iso()))
+    assert world.step(1).requests == ()
+    assert world.book.incidents() == []
+    assert one(world.step(6)).components == ("cache",)
+
+
 def test_an_incident_tells_what_was_edited_whatever_the_pods_say_meanwhile(world: World) -> None:
     name = ObjectName("apps/v1", "StatefulSet", "here", "db")
     silent = Cause(Kind.NODE, name, "its node was silent", "wait")
