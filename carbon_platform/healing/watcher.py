@@ -47,6 +47,8 @@ _LONGEST_PAUSE_SECONDS = 30.0
 """What stays wrong is asked about less and less often, down to this."""
 _LONGEST_WATCH_PAUSE_SECONDS = 60.0
 _AT_ONCE = 16
+_ANSWER_SECONDS = 10.0
+"""What can't be told of one object within so long does not keep back what is known of the others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +79,15 @@ class _Explained:
     """Seconds until `due` when it was asked; the next pause is twice as long."""
 
 
+@dataclasses.dataclass(frozen=True)
+class _Unanswered:
+    """A comparison that failed: the edit that may be there is looked for again."""
+
+    due: float
+    pause: float
+    """Seconds until `due` when it failed; the next pause is twice as long."""
+
+
 class Watcher:
     """Call `start` once; then `view` is what is known now, and `wait` returns when that may have changed."""
 
@@ -104,6 +115,11 @@ class Watcher:
         return changed
 
     def _publish(self, view: View) -> None:
+        if view.unreachable != self._view.unreachable:
+            if view.unreachable:
+                _LOG.warning("the platform can't be seen: %s", view.unreachable)
+            else:
+                _LOG.info("the platform is seen")
         if view != self._view:
             self._view = view
             self._changed.set()
@@ -161,6 +177,7 @@ class _Following:
         self._versions: dict[ObjectName, str] = {}
         self._fingerprints: dict[ObjectName, str] = {}
         self._edits: dict[ObjectName, tuple[FieldChange, ...]] = {}
+        self._unanswered: dict[ObjectName, _Unanswered] = {}
         self._explanations: dict[str, _Explained] = {}
 
     async def follow(self) -> None:
@@ -254,8 +271,13 @@ class _Following:
         same = last if last and last.symptoms == symptoms else None
         if same and now < same.due:
             return same.told
-        pause = min(2 * same.pause, _LONGEST_PAUSE_SECONDS) if same else _LOOK_AGAIN_SECONDS
-        told = await self._why(symptoms, self._desired[key])
+        pause = _longer(same.pause) if same else _LOOK_AGAIN_SECONDS
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                told = await self._why(symptoms, self._desired[key])
+        except TimeoutError:
+            _LOG.warning("why %s is not as it should be could not be told within %g s", key, _ANSWER_SECONDS)
+            told = symptoms
         self._explanations[key] = _Explained(symptoms, told, now + pause, pause)
         return told
 
@@ -271,34 +293,46 @@ class _Following:
     async def _compare(self, desired: Iterable[tuple[Object, Collection[str]]]) -> None:
         """Ask the API server about the objects that somebody wrote since, but only those whose content changed.
 
-        Each comes with the field managers that may write to it.
+        Each comes with the field managers that may write to it. What it did not answer is asked again, less and less
+        often.
         """
-        written = []
+        written, now = [], asyncio.get_running_loop().time()
         for obj, others in desired:
             name = ObjectName.of(obj)
             live = self._find(name)
             if live is None:
-                self._edits.pop(name, None)
-                self._versions.pop(name, None)
+                for known in (self._edits, self._versions, self._fingerprints, self._unanswered):
+                    known.pop(name, None)
                 continue
-            version = live["metadata"]["resourceVersion"]
-            if self._versions.get(name) != version:
-                self._versions[name] = version
-                fingerprint = _fingerprint(live)
-                if self._fingerprints.get(name) != fingerprint:
-                    self._fingerprints[name] = fingerprint
-                    written.append((obj, others))
+            unanswered = self._unanswered.get(name)
+            if self._changed(name, live) or (unanswered and now >= unanswered.due):
+                written.append((obj, others))
         await asyncio.gather(*(self._compare_one(obj, others) for obj, others in written))
+
+    def _changed(self, name: ObjectName, live: Object) -> bool:
+        """True when its content is not what it was when this was asked last."""
+        version = live["metadata"]["resourceVersion"]
+        if self._versions.get(name) == version:
+            return False
+        self._versions[name] = version
+        fingerprint, before = _fingerprint(live), self._fingerprints.get(name)
+        self._fingerprints[name] = fingerprint
+        return fingerprint != before
 
     async def _compare_one(self, obj: Object, others: Collection[str]) -> None:
         name = ObjectName.of(obj)
         try:
-            async with self._limit:
+            async with self._limit, asyncio.timeout(_ANSWER_SECONDS):
                 found = await compare(obj, self._session.api, others)
-        except CarbonError as error:
+        except (CarbonError, TimeoutError) as error:
             # Whether the API server answers at all is the watches' business; this is about one object of one component.
-            _LOG.warning("%s can't be compared until it is written again: %s", name, error)
+            last = self._unanswered.get(name)
+            pause = _longer(last.pause) if last else _LOOK_AGAIN_SECONDS
+            self._unanswered[name] = _Unanswered(asyncio.get_running_loop().time() + pause, pause)
+            why = error if isinstance(error, CarbonError) else f"no answer within {_ANSWER_SECONDS:g} s"
+            _LOG.warning("%s can't be compared, and is again in %g s: %s", name, pause, why)
             return
+        self._unanswered.pop(name, None)
         fields = edits_of(found)
         if fields:
             self._edits[name] = fields
@@ -313,6 +347,11 @@ _LEASE = ("coordination.k8s.io/v1", "Lease")
 _NEW_KINDS_SECONDS = 30.0
 _IDLE_SECONDS = 5.0
 """Definitions are files: looked at this often, they need no watch of their own."""
+
+
+def _longer(pause: float) -> float:
+    """The pause after this one, in seconds."""
+    return min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def _definitions(defs: Path) -> Iterable[Path]:

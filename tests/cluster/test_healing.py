@@ -1,10 +1,11 @@
 """What breaks is noticed on the watch, healed by what fits, proven, and told; what would cost data is refused."""
 
 import asyncio
+import contextlib
 import dataclasses
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from carbon_platform.checks.base import Check, Passed
 from carbon_platform.checks.run import now
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object, Reach
-from carbon_platform.errors import CheckFailed, DataAtRisk
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.errors import CarbonError, CheckFailed, DataAtRisk
 from carbon_platform.healing.symptoms import Sign
 from carbon_platform.healing.watcher import View
 from carbon_platform.materialization.checked import checked
@@ -25,6 +27,7 @@ from carbon_platform.records import CheckResult
 from carbon_platform.release.lease import process
 from tests.cluster.healing import healing, live
 from tests.cluster.platform import Platform
+from tests.cluster.waiting import until
 
 Break = Callable[[Platform, Api], Awaitable[None]]
 
@@ -105,6 +108,67 @@ async def test_what_was_broken_by_hand_is_noticed_and_put_back_by_one_run(
         await loop.quiet()
         await loop.nothing(0.5)
     assert (await platform.up(session)).applied is False
+
+
+@contextlib.asynccontextmanager
+async def refusing_dry_runs(platform: Platform, api: Api) -> AsyncIterator[None]:
+    """A webhook that nobody serves keeps the API server from saying what an apply would change, and from that alone."""
+    hook = ObjectName("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "", platform.namespace)
+    every = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "operations": ["*"]}
+    await api.create(
+        {
+            "apiVersion": hook.api_version,
+            "kind": hook.kind,
+            "metadata": {"name": hook.name},
+            "webhooks": [
+                {
+                    "name": "away.example.invalid",
+                    "clientConfig": {"url": "https://127.0.0.1:1/"},
+                    "rules": [every],
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": platform.namespace}},
+                    "matchConditions": [{"name": "dry-run", "expression": "request.dryRun"}],
+                    "sideEffects": "None",
+                    "admissionReviewVersions": ["v1"],
+                    "failurePolicy": "Fail",
+                }
+            ],
+        }
+    )
+    config = await live(platform, api, "ConfigMap")
+    asked: Object = {key: config[key] for key in ("apiVersion", "kind")}
+    asked["metadata"] = {key: config["metadata"][key] for key in ("name", "namespace")}
+
+    async def refused() -> bool:
+        try:
+            await api.apply(asked, dry_run=True)
+        except CarbonError as error:
+            return "webhook" in str(error)
+        return False
+
+    try:
+        await until(refused, True)
+        yield
+    finally:
+        await api.delete(hook)
+
+
+async def test_an_edit_that_could_not_be_compared_when_it_was_made_is_found_later(
+    platform: Platform, session: Session, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def told() -> bool:
+        return "can't be compared" in caplog.text
+
+    platform.define()
+    await platform.up(session)
+    async with healing(platform, session) as loop:
+        await loop.quiet()
+        async with refusing_dry_runs(platform, api):
+            await edit_config_map(platform, api)
+            await until(told, True)
+            await loop.nothing(0.3)
+        seen = await loop.view(lambda view: bool(view.symptoms))
+        assert [symptom.sign for symptom in seen.symptoms["app"]] == [Sign.EDITED]
+        assert (await loop.heal()).outcome == "healed"
 
 
 async def test_what_carbon_is_at_work_on_itself_is_no_fault(platform: Platform, session: Session) -> None:

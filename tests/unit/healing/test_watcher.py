@@ -1,18 +1,27 @@
-"""Why something is wrong is asked at once when it changes, and less and less often while it stays the same."""
+"""What changes is asked about at once; what stays the same, or is not answered, less and less often."""
 
+import asyncio
 import dataclasses
 import datetime
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.errors import CarbonError
+from carbon_platform.healing import watcher
 from carbon_platform.healing.symptoms import Sign, Symptom
 from carbon_platform.healing.watcher import _Following, _Settling
+from carbon_platform.release.difference import FieldChange
+from carbon_platform.release.plan import Action, Change
 from carbon_platform.release.render import Desired
 from carbon_platform.settings import Settings
 
 UNREADY = (Symptom(Sign.UNREADY, "Deployment here/app", "0/1 pods available"),)
+CONFIG: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": "here"}}
 WORSE = (Symptom(Sign.UNREADY, "Deployment here/app", "0/2 pods available"),)
 
 
@@ -71,6 +80,110 @@ async def test_each_pause_is_twice_the_one_before_up_to_a_longest_and_short_agai
     assert pauses == [2, 4, 8, 16, 30, 30]
     await following._explained("app", WORSE)
     assert following.pass_() == 2
+
+
+class Declared(_Following):
+    """One ConfigMap, and what the cluster has in its place."""
+
+    live: Object | None = None
+
+    def _find(self, name: ObjectName) -> Object | None:
+        return self.live
+
+    async def look(self) -> list[str]:
+        """The fields that were found edited."""
+        await self._compare([(CONFIG, ())])
+        return [field.path for fields in self._edits.values() for field in fields]
+
+    def hurry(self) -> float:
+        """Let the pause be over; how long it was."""
+        ((name, last),) = self._unanswered.items()
+        self._unanswered[name] = dataclasses.replace(last, due=0.0)
+        return last.pause
+
+
+def written(version: str, message: str = "as declared") -> Object:
+    """What is live."""
+    return {**CONFIG, "metadata": CONFIG["metadata"] | {"resourceVersion": version}, "data": {"message": message}}
+
+
+class InMemoryApi:
+    """Stands in for the API server's answer to a comparison, and for who asks it."""
+
+    def __init__(self) -> None:
+        nobody: Any = SimpleNamespace(api=None)
+        self.following = Declared(Settings(), nobody, lambda view: None, _Settling())
+        self.asked = 0
+        self.failure: CarbonError | None = None
+        self.hangs = False
+
+    async def compare(self, obj: Object, *_: object) -> Change | None:
+        self.asked += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.failure:
+            raise self.failure
+        field = FieldChange("data.message", "edited", "as declared")
+        edited = self.following.live is not None and self.following.live["data"]["message"] == "edited"
+        return Change(Action.UPDATE, ObjectName.of(obj), (field,)) if edited else None
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> InMemoryApi:
+    made = InMemoryApi()
+    monkeypatch.setattr(watcher, "compare", made.compare)
+    return made
+
+
+async def test_only_what_somebody_wrote_is_compared(server: InMemoryApi) -> None:
+    seen = server.following
+    seen.live = written("1")
+    assert await seen.look() == await seen.look() == []
+    seen.live = written("2")
+    assert await seen.look() == []
+    assert server.asked == 1
+    seen.live = written("3", "edited")
+    assert await seen.look() == ["data.message"]
+    assert server.asked == 2
+
+
+async def test_an_edit_that_could_not_be_compared_is_looked_for_again_after_pauses_that_grow(
+    server: InMemoryApi,
+) -> None:
+    seen, server.failure = server.following, CarbonError("no answer", "a webhook is away")
+    seen.live = written("1", "edited")
+    pauses = []
+    for number in range(1, 7):
+        assert await seen.look() == await seen.look() == []
+        assert server.asked == number, "it is not asked at each look"
+        pauses.append(seen.hurry())
+    assert pauses == [2, 4, 8, 16, 30, 30]
+    server.failure = None
+    assert await seen.look() == ["data.message"]
+    assert await seen.look() == ["data.message"]
+    assert server.asked == 7
+
+
+async def test_a_comparison_that_hangs_does_not_keep_back_the_others(
+    server: InMemoryApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "_ANSWER_SECONDS", 0.01)
+    seen, server.hangs = server.following, True
+    seen.live = written("1", "edited")
+    assert await seen.look() == []
+    server.hangs = False
+    seen.hurry()
+    assert await seen.look() == ["data.message"]
+
+
+async def test_what_was_deleted_and_made_again_with_the_same_edit_is_compared_anew(server: InMemoryApi) -> None:
+    seen = server.following
+    seen.live = written("1", "edited")
+    assert await seen.look() == ["data.message"]
+    seen.live = None
+    assert await seen.look() == []
+    seen.live = written("3", "edited")
+    assert await seen.look() == ["data.message"]
 
 
 def settles_in(settling: _Settling) -> float:
