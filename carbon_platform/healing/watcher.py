@@ -172,7 +172,8 @@ class _Following:
         self._settings, self._session, self._publish, self._settling = settings, session, publish, settling
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._mirrors: dict[tuple[str, str], Mirror] = {}
-        self._missing_kinds = False
+        self._incomplete = False
+        """A chart does not render, or a kind is not there; either may be otherwise soon."""
         self._desired: dict[str, Desired] = {}
         self._versions: dict[ObjectName, str] = {}
         self._fingerprints: dict[ObjectName, str] = {}
@@ -181,7 +182,7 @@ class _Following:
         self._explanations: dict[str, _Explained] = {}
 
     async def follow(self) -> None:
-        """Return when the definitions have changed, or a kind may have come that was not there."""
+        """Return when the definitions have changed; after a while also when something could not be watched."""
         definitions = _stamp(_definitions(self._settings.defs))
         platform = load_platform(self._settings)
         releases = [component for component in platform.components.values() if component.release]
@@ -193,6 +194,7 @@ class _Following:
             if isinstance(desired, Desired):
                 self._desired[component.key] = desired
             elif isinstance(desired, CarbonError) and not isinstance(desired, Unreachable):
+                self._incomplete = True
                 _LOG.warning("%s is not watched until it renders again: %s", component.key, desired)
             else:
                 raise desired
@@ -205,7 +207,7 @@ class _Following:
                 wake.clear()
                 view = await self._look(platform)
                 self._publish(view)
-                if self._missing_kinds and loop.time() - began > _NEW_KINDS_SECONDS:
+                if self._incomplete and loop.time() - began > _INCOMPLETE_SECONDS:
                     return
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_AGAIN_SECONDS if view.symptoms else _IDLE_SECONDS):
@@ -221,7 +223,7 @@ class _Following:
             try:
                 mirror = await stack.enter_async_context(self._session.mirrors.of(api_version, kind, None, labels))
             except MissingKind:
-                self._missing_kinds = True
+                self._incomplete = True
                 continue
             self._mirrors[(api_version, kind)] = mirror
             stack.callback(mirror.subscribe(wake.set))
@@ -344,7 +346,7 @@ _RELEASES = "app.kubernetes.io/managed-by=Helm"
 _WRITERS = "app.kubernetes.io/managed-by=carbon"
 _NODE = ("v1", "Node")
 _LEASE = ("coordination.k8s.io/v1", "Lease")
-_NEW_KINDS_SECONDS = 30.0
+_INCOMPLETE_SECONDS = 30.0
 _IDLE_SECONDS = 5.0
 """Definitions are files: looked at this often, they need no watch of their own."""
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,21 @@ from carbon_platform.spec.load import load_platform
 
 CARBON = Path(sys.executable).with_name("carbon")
 CHARTS = Path(__file__).parent / "charts"
+_LINES = 80
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside what failed under `carbon ui`: the incidents, and the logs without what every run says of itself."""
+    report = yield
+    if report.failed and call.when == "call" and "url" in getattr(item, "fixturenames", ()):
+        report.sections.append(("carbon incidents", Carbon()("incidents", "--json", code=None).stdout[:4000]))
+        for file in sorted((Settings().home / "logs").glob("*.log")):
+            lines = [line for line in file.read_text(encoding="utf-8").splitlines() if " - DEBUG - " not in line]
+            report.sections.append((file.name, "\n".join(line[:300] for line in lines[-_LINES:])))
+    return report
 
 
 class Carbon:

@@ -231,7 +231,7 @@ def test_a_fault_shows_with_its_cause_then_the_run_that_healed_it_and_the_next_s
         ours = [number for number, one in enumerate(history) if wrong in one.description]
         return history[: ours[-1] + 1] if ours else []
 
-    fault = web.until(since, "the fault is not in the check's history", between=web.refresh)[-1]
+    fault = web.until(since, "the fault is not in the check's history", SWEEP, web.refresh)[-1]
     assert fault.result == "Failed"
     assert "Service data-platform/redis" in fault.description
     assert "selector" in fault.description

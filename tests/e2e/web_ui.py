@@ -40,6 +40,8 @@ _NOT_YET = (
 _SECONDS = 60.0
 _DESCRIPTION = 3
 """Which column of a check's history has it."""
+_TOLD = 2000
+"""Characters of a page that say enough of it."""
 T = TypeVar("T")
 
 
@@ -99,7 +101,7 @@ class WebUi:
     ) -> T:
         """What `condition` returns as soon as that is true; `between` is done after each time that it is not.
 
-        Fails with `what` and the page's text at the deadline.
+        Fails with `what` and how the page begins at the deadline.
         """
 
         def look() -> T | None:
@@ -111,7 +113,7 @@ class WebUi:
         try:
             found = WebDriverWait(self.browser, seconds, 0.2, _NOT_YET).until(lambda _: look())
         except TimeoutException:
-            told = f"{what}: not within {seconds:g} s on {self.browser.current_url}\n{self.text()}"
+            told = f"{what}: not within {seconds:g} s on {self.browser.current_url}\n{self.text()[:_TOLD]}"
             raise AssertionError(told) from None
         assert found
         return found
