@@ -115,11 +115,10 @@ class Watcher:
         return changed
 
     def _publish(self, view: View) -> None:
-        if view.unreachable != self._view.unreachable:
-            if view.unreachable:
-                _LOG.warning("the platform can't be seen: %s", view.unreachable)
-            else:
-                _LOG.info("the platform is seen")
+        if view.unreachable and view.unreachable != self._view.unreachable:
+            _LOG.warning("the platform can't be seen: %s", view.unreachable)
+        elif not view.unreachable and self._view.unreachable not in {"", View.unreachable}:
+            _LOG.warning("the platform is seen again")
         if view != self._view:
             self._view = view
             self._changed.set()

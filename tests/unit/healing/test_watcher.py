@@ -14,7 +14,7 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError
 from carbon_platform.healing import watcher
 from carbon_platform.healing.symptoms import Sign, Symptom
-from carbon_platform.healing.watcher import _Following, _Settling
+from carbon_platform.healing.watcher import View, _Following, _Settling
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
 from carbon_platform.release.render import Desired
@@ -184,6 +184,13 @@ async def test_what_was_deleted_and_made_again_with_the_same_edit_is_compared_an
     assert await seen.look() == []
     seen.live = written("3", "edited")
     assert await seen.look() == ["data.message"]
+
+
+def test_that_nothing_can_be_seen_is_logged_once_and_that_it_can_again(caplog: pytest.LogCaptureFixture) -> None:
+    made, seen = watcher.Watcher(Settings()), View(unreachable="")
+    for view in (seen, View(unreachable="no node"), View(unreachable="no node", cluster_id="x"), seen, seen):
+        made._publish(view)
+    assert caplog.messages == ["the platform can't be seen: no node", "the platform is seen again"]
 
 
 def settles_in(settling: _Settling) -> float:
