@@ -5,6 +5,7 @@ half while what it is to heal starts on the same cores. Python's fork server kee
 import; each run is a fork of it.
 """
 
+import logging
 import multiprocessing
 import multiprocessing.forkserver
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import dagster._grpc.server
 from dagster._cli import main as dagster_command
 from dagster._grpc.server import DagsterApiServer
+
+import carbon_platform
 
 _IMPORTED = ["carbon_platform.preloaded"]
 
@@ -22,8 +25,16 @@ class _ForkingServer(DagsterApiServer):
         self._mp_ctx: Any = multiprocessing.get_context("forkserver")
 
 
+def _log_with_times() -> None:
+    """What this package itself warns of, as Dagster's own lines are; nobody else sets that up."""
+    told = logging.StreamHandler()
+    told.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+    logging.getLogger(carbon_platform.__name__).addHandler(told)
+
+
 def main() -> None:
     """`dagster api grpc` with its options, except that runs are forked."""
+    _log_with_times()
     multiprocessing.set_forkserver_preload(_IMPORTED)
     multiprocessing.forkserver.ensure_running()
     dagster._grpc.server.DagsterApiServer = _ForkingServer  # type: ignore[misc]
