@@ -278,7 +278,7 @@ class _Following:
                 told = await self._why(symptoms, self._desired[key])
         except TimeoutError:
             _LOG.warning("why %s is not as it should be could not be told within %g s", key, _ANSWER_SECONDS)
-            told = symptoms
+            told = same.told if same else symptoms
         self._explanations[key] = _Explained(symptoms, told, now + pause, pause)
         return told
 

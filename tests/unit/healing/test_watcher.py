@@ -29,9 +29,12 @@ class Asked(_Following):
     """It counts how often the cluster is asked."""
 
     times = 0
+    hangs = False
 
     async def _why(self, symptoms: tuple[Symptom, ...], desired: Desired) -> tuple[Symptom, ...]:
         self.times += 1
+        if self.hangs:
+            await asyncio.Event().wait()
         return tuple(dataclasses.replace(symptom, fix=f"told {self.times}") for symptom in symptoms)
 
     def pass_(self) -> float:
@@ -67,6 +70,21 @@ async def test_what_somebody_worked_on_is_asked_about_anew_when_they_have_ended(
     assert following.times == 1
     (told,) = await following._explained("app", UNREADY)
     assert told.fix == "told 2"
+
+
+async def test_what_can_not_be_told_in_time_is_what_was_told_before(
+    following: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "_ANSWER_SECONDS", 0.01)
+    first = await following._explained("app", UNREADY)
+    following.hangs = True
+    following.pass_()
+    assert await following._explained("app", UNREADY) is first
+    assert await following._explained("app", WORSE) == WORSE
+    following.hangs = False
+    following.pass_()
+    (told,) = await following._explained("app", WORSE)
+    assert told.fix == "told 4"
 
 
 async def test_each_pause_is_twice_the_one_before_up_to_a_longest_and_short_again_after_a_change(
