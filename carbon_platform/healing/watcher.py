@@ -272,7 +272,7 @@ class _Following:
         same = last if last and last.symptoms == symptoms else None
         if same and now < same.due:
             return same.told
-        pause = _longer(same.pause) if same else _LOOK_AGAIN_SECONDS
+        pause = _pause_after(same)
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 told = await self._why(symptoms, self._desired[key])
@@ -327,8 +327,7 @@ class _Following:
                 found = await compare(obj, self._session.api, others)
         except (CarbonError, TimeoutError) as error:
             # Whether the API server answers at all is the watches' business; this is about one object of one component.
-            last = self._unanswered.get(name)
-            pause = _longer(last.pause) if last else _LOOK_AGAIN_SECONDS
+            pause = _pause_after(self._unanswered.get(name))
             self._unanswered[name] = _Unanswered(asyncio.get_running_loop().time() + pause, pause)
             why = error if isinstance(error, CarbonError) else f"no answer within {_ANSWER_SECONDS:g} s"
             _LOG.warning("%s can't be compared, and is again in %g s: %s", name, pause, why)
@@ -350,9 +349,9 @@ _IDLE_SECONDS = 5.0
 """Definitions are files: looked at this often, they need no watch of their own."""
 
 
-def _longer(pause: float) -> float:
-    """The pause after this one, in seconds."""
-    return min(2 * pause, _LONGEST_PAUSE_SECONDS)
+def _pause_after(last: _Explained | _Unanswered | None) -> float:
+    """Seconds until the same is asked once more."""
+    return min(2 * last.pause, _LONGEST_PAUSE_SECONDS) if last else _LOOK_AGAIN_SECONDS
 
 
 def _definitions(defs: Path) -> Iterable[Path]:
