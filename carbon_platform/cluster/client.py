@@ -53,6 +53,7 @@ class Api:
         tls = self.ssl_context()
         self._http, self._watches = self._client(tls), self._client(tls)
         self._kinds: dict[tuple[str, str], Resource] = dict(BUILT_IN)
+        self._capabilities: str | None = None
         self._answered_at = self._lost_since = self._lost_at = -math.inf
 
     def _client(self, tls: ssl.SSLContext) -> httpx2.AsyncClient:
@@ -110,16 +111,17 @@ class Api:
         content_type: str = "application/json",
         patience: float | None = None,
         repeatable: bool | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """One call; the decoded JSON answer (text when it is none). `repeatable`: doing it twice does no harm."""
         what = what or f"{method} {path}"
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": content_type} if content else {}
+        sent = {**(headers or {}), **({"Content-Type": content_type} if content else {})}
 
         async def once() -> httpx2.Response:
             try:
                 async with self._turn:
-                    response = await self._http.request(method, path, params=params, content=content, headers=headers)
+                    response = await self._http.request(method, path, params=params, content=content, headers=sent)
             except httpx2.TransportError as error:
                 raise self._unreachable(what, error) from error
             self._answered_at = time.monotonic()
@@ -160,6 +162,35 @@ class Api:
         reason = str(error) or type(error).__name__
         kind = NotSent if isinstance(error, _NEVER_SENT) else Unreachable
         return kind(f"the API server of {self.target} can't be reached", f"{what}: {reason}", fix)
+
+    async def capabilities(self) -> str:
+        """Changes when the cluster's version does, or the groups of kinds that it has. Asked once."""
+        if self._capabilities is None:
+            version, found = await asyncio.gather(
+                self.request("GET", "/version", what="ask for the cluster's version"),
+                self.request("GET", "/apis", what="ask for the cluster's groups of kinds"),
+            )
+            groups = [one["groupVersion"] for group in found["groups"] for one in group["versions"]]
+            self._capabilities = " ".join([f"{version['major']}.{version['minor']}", *sorted(groups)])
+        return self._capabilities
+
+    def forget_capabilities(self) -> None:
+        """Ask anew: kinds were added."""
+        self._capabilities = None
+
+    async def kinds(self) -> tuple[str, list[str]]:
+        """The cluster's version, and all its kinds as Helm knows them: `group/version` and `group/version/Kind`."""
+        accept = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
+        version, *pages = await asyncio.gather(
+            self.request("GET", "/version", what="ask for the cluster's version"),
+            *(self.request("GET", root, what="ask for the cluster's kinds", headers=accept) for root in ("/api", "/apis")),
+        )
+        names: set[str] = set()
+        for group in (group for page in pages for group in page.get("items") or ()):
+            for one in group.get("versions") or ():
+                of = "/".join(part for part in (group["metadata"].get("name", ""), one["version"]) if part)
+                names |= {of, *(f"{of}/{r['responseKind']['kind']}" for r in one["resources"] if "responseKind" in r)}
+        return str(version["gitVersion"]), sorted(names)
 
     async def resource(self, api_version: str, kind: str) -> Resource:
         """Where a kind lives. Raises MissingKind when the API server does not have it."""

@@ -11,7 +11,7 @@ from carbon_platform.records import Record
 from carbon_platform.release.history import Revision, latest, newest
 from carbon_platform.release.lease import live_holder
 from carbon_platform.release.plan import compare_all
-from carbon_platform.release.render import as_helm_writes
+from carbon_platform.release.desired import stored
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Component
 
@@ -71,11 +71,11 @@ async def _release(component: Component, live: Listing, session: Session) -> Dri
     assert release is not None, "content is compared by its own type"
     secrets = await live.of("v1", "Secret", release.namespace, _NEWEST)
     revision = newest(s for s in secrets.values() if s["metadata"]["labels"].get("name") == release.name)
-    if revision is None or revision.status == "uninstalled":
+    if revision is None:
         return Drift(component, Verdict.ABSENT, reason="not installed")
     if revision.pending:
         return _deploying(component, f"revision {revision.number} is {revision.status}")
-    desired = await as_helm_writes(revision.applied(), release, api)
+    desired = await stored(component, revision, api, session.settings.cache)
     changes, _ = await compare_all(component, desired, api, lambda name: live.get(name, _BY_HELM))
     writer = await _writer(component, revision, session) if changes else ""
     return _deploying(component, writer) if writer else of_release(component, changes)

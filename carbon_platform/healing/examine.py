@@ -15,7 +15,8 @@ from carbon_platform.health.status import condition, status
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
 from carbon_platform.release.plan import compare
-from carbon_platform.release.render import render
+from carbon_platform.release.desired import stored
+from carbon_platform.release.history import latest
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Component, Platform
 
@@ -65,11 +66,14 @@ async def symptoms_of(component: Component, record: Record, session: Session) ->
     if component.release is None:
         return tuple(checks)
     api = session.api
-    try:
-        desired = await render(component, session.helm, api, session.settings.cache)
-    except CarbonError as error:
-        return (Symptom(Sign.UNREADY, f"release {component.release.name}", error.summary, fix=error.fix), *checks)
-    objects = (*desired.crds, *desired.objects)
+    revision = await latest(api, component.release)
+    if revision is None:
+        if record.verified_at:
+            gone = f"Helm has no revision of it in {component.release.namespace}"
+            checks.insert(0, Symptom(Sign.MISSING, f"release {component.release.name}", gone, fix=f"carbon up {component.key}"))
+        return tuple(checks)
+    desired = await stored(component, revision, api, session.settings.cache)
+    objects = desired.everything
     names = [ObjectName.of(obj) for obj in objects]
     live = dict(zip(names, await asyncio.gather(*(api.find(name) for name in names)), strict=True))
     there = [obj for obj in objects if live[ObjectName.of(obj)] is not None]

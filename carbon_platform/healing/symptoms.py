@@ -11,7 +11,7 @@ from carbon_platform.health.status import status
 from carbon_platform.records import Record
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
-from carbon_platform.release.render import Desired
+from carbon_platform.release.desired import Desired
 from carbon_platform.spec.platform import Component
 
 
@@ -60,7 +60,7 @@ _WAITS_FOR_OTHERS = frozenset({"Job", "Service"})
 def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
     """What is wrong with the objects of a release, those that are gone first."""
     found: list[Symptom] = []
-    for obj in (*desired.crds, *desired.objects):
+    for obj in desired.everything:
         name = ObjectName.of(obj)
         live = find(name)
         if live is None or live["metadata"].get("deletionTimestamp"):

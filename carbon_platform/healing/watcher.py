@@ -33,7 +33,7 @@ from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.lease import holder_of, lease_name
 from carbon_platform.release.plan import compare
-from carbon_platform.release.render import Desired, render
+from carbon_platform.release.desired import Desired, desired
 from carbon_platform.settings import Settings
 from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
@@ -215,7 +215,7 @@ class _Following:
 
     async def _open(self, stack: contextlib.AsyncExitStack, wake: asyncio.Event) -> None:
         """A mirror of every kind that a release declares, and of the leases of writers."""
-        objects = [obj for desired in self._desired.values() for obj in (*desired.crds, *desired.objects)]
+        objects = [obj for desired in self._desired.values() for obj in desired.everything]
         kinds = {(obj["apiVersion"], obj["kind"], _RELEASES) for obj in objects}
         kinds |= {(*_LEASE, _WRITERS), (*_NODE, "")}
         for api_version, kind, labels in sorted(kinds):
@@ -251,7 +251,7 @@ class _Following:
         quiet = {key: desired for key, desired in self._desired.items() if key not in busy}
         others = {key: platform.components[key].drift.managers for key in quiet}
         await self._compare(
-            [(obj, others[key]) for key, desired in quiet.items() for obj in (*desired.crds, *desired.objects)]
+            [(obj, others[key]) for key, desired in quiet.items() for obj in desired.everything]
         )
         found = {}
         for key, desired in self._desired.items():

@@ -15,7 +15,8 @@ from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record, current, stale_because
 from carbon_platform.release.plan import Plan, plan
 from carbon_platform.release.prepare import missing
-from carbon_platform.release.render import Desired, render
+from carbon_platform.release.desired import Desired, desired_of
+from carbon_platform.release.history import latest
 from carbon_platform.spec.platform import Component, Platform
 
 
@@ -64,7 +65,9 @@ async def _look(component: Component, records: Mapping[str, Record], session: Se
 async def _look_at_release(
     component: Component, record: Record, records: Mapping[str, Record], session: Session
 ) -> Look:
-    desired = await render(component, session.helm, session.api, session.settings.cache)
+    assert component.release is not None, "content is looked at by its own type"
+    revision = await latest(session.api, component.release)
+    desired = await desired_of(component, revision, session.helm, session.api, session.settings.cache)
     planned, unprepared = await asyncio.gather(plan(component, desired, session.api), missing(component, session.api))
     if record.blocked and record.digest == component.digest and planned.empty and not unprepared:
         image = await _missing_image(desired, session.api)

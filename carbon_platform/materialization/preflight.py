@@ -15,7 +15,7 @@ from carbon_platform.errors import Blocked, CarbonError, PermissionDenied
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
 from carbon_platform.release.plan import Action, Plan
-from carbon_platform.release.render import Desired
+from carbon_platform.release.desired import Desired
 from carbon_platform.spec.platform import Component
 
 _UNITS = {f"{letter}i": 2.0 ** (10 * n) for n, letter in enumerate("KMGTPE", 1)} | {
@@ -57,6 +57,11 @@ async def preflight(component: Component, plan: Plan, unprepared: Iterable[Objec
         for change in plan.changes
         if change.action is Action.INVALID
     ]
+    problems += [
+        Problem(f"{change.object}: {change.reason}", "leave it to its owner, or take it out of one of the two")
+        for change in plan.changes
+        if change.action is Action.OWNED
+    ]
     problems += await _storage_problems(plan, api)
     problems += _image_problems(plan)
     problems += await _room_problems(plan, session.mirrors)
@@ -89,6 +94,7 @@ _VERBS = {
     Action.DEFERRED: (),
     Action.REFUSED: ("create", "delete"),
     Action.INVALID: (),
+    Action.OWNED: (),
 }
 
 

@@ -14,7 +14,7 @@ from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
-from carbon_platform.release.render import Desired
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.wait import wait_ready
 from carbon_platform.spec.platform import Component
 

@@ -27,12 +27,12 @@ from carbon_platform.materialization.session import Session
 from carbon_platform.materialization.treat import roll_back_target, treat
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
-from carbon_platform.release.history import Revision
+from carbon_platform.release.history import Revision, label, latest
 from carbon_platform.release.lease import Held, held
 from carbon_platform.release.plan import Plan, plan
 from carbon_platform.release.prepare import missing, prepare
 from carbon_platform.release.recover import recover
-from carbon_platform.release.render import Desired, as_helm_writes, render
+from carbon_platform.release.desired import Desired, desired_of, stored
 from carbon_platform.release.volumes import lost_volumes, volumes_of
 from carbon_platform.spec.platform import Component
 
@@ -68,7 +68,7 @@ async def _materialize(component: Component, session: Session, options: Options,
         return await _roll_back(component, session, steps)
     api = session.api
     with steps.timed(Step.PLAN):
-        desired = await render(component, session.helm, api, session.settings.cache)
+        desired = await _desired(component, session, options)
         try:
             planned = await plan(component, desired, api)
             unprepared = await missing(component, api)
@@ -83,6 +83,25 @@ async def _materialize(component: Component, session: Session, options: Options,
         record_outcome(outcome, component, session, volumes)
     _tell_end(outcome, steps)
     return outcome
+
+
+async def _desired(component: Component, session: Session, options: Options) -> Desired:
+    """What is to be made live. Healing renders nothing: it puts back what was applied.
+
+    Raises Overtaken when the definition that healing was decided on has changed since.
+    """
+    release, api, cache = component.release, session.api, session.settings.cache
+    assert release is not None, "content is compared with its declaration"
+    revision = await latest(api, release)
+    if options.remedy is not None and revision is not None and revision.status == "deployed":
+        if session.records.get(component.key).digest != component.digest:
+            raise Overtaken(
+                f"{component.key}: its definition has changed, so nothing was changed",
+                "healing puts back what was deployed, and that is not what it says now",
+                f"carbon up {component.key}",
+            )
+        return await stored(component, revision, api, cache)
+    return await desired_of(component, revision, session.helm, api, cache, anew=options.redeploy)
 
 
 def _decided_before(claim: Held, component: Component, remedy: Remedy | None) -> None:
@@ -143,7 +162,7 @@ async def _roll_back(component: Component, session: Session, steps: Steps) -> Ou
             record_change(component, session)
             number = await session.helm.rollback(release, revision.number)
             record_revision(number, component, session)
-        desired = await as_helm_writes([obj for obj, _ in revision.manifest()], release, api)
+        desired = await stored(component, revision, api, session.settings.cache)
         change = f"rolled back to revision {revision.number}, the last that was verified"
         outcome, _ = await _prove(component, desired, _Applied(number, (change,)), session, steps)
         record_rollback(outcome, component, session)
@@ -181,6 +200,8 @@ async def _deploy(
     if claim.waited or made or treated or _moved(planned, revision):
         # The look before was at a release in the middle of something, or without its namespaces.
         with steps.timed(Step.PLAN):
+            if _moved(planned, revision):
+                desired = await _desired(component, session, options)
             planned = await plan(component, desired, api)
     if planned.empty and not options.redeploy:
         number = planned.revision.number if planned.revision else None

@@ -28,7 +28,7 @@ class Session:
         self.api = api
         self.mirrors = Mirrors(api)
         self.tunnels = Tunnels(api)
-        self.helm = Helm(settings, api.target)
+        self.helm = Helm(settings, api)
         self.records = Records(settings.home / "records.db", self.key)
 
     @property

@@ -12,7 +12,7 @@ from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record
 from carbon_platform.release.history import Revision, revisions
-from carbon_platform.release.render import Desired
+from carbon_platform.release.desired import Desired
 from carbon_platform.spec.platform import Component
 
 IDEMPOTENT = "carbon/idempotent"

@@ -15,7 +15,8 @@ from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult, Record
 from carbon_platform.release.plan import plan
-from carbon_platform.release.render import Desired, render
+from carbon_platform.release.desired import Desired, stored
+from carbon_platform.release.history import latest
 from carbon_platform.spec.platform import Component
 
 
@@ -77,12 +78,14 @@ def _written(record: Record) -> tuple[str, str, str]:
 
 async def _ready(component: Component, session: Session) -> tuple[CheckResult, int | None]:
     """The check, and the revision that is deployed."""
-    desired = await render(component, session.helm, session.api, session.settings.cache)
-    planned = await plan(component, desired, session.api)
-    if planned.revision is None:
+    assert component.release is not None, "content is compared with its declaration"
+    revision = await latest(session.api, component.release)
+    if revision is None:
         return CheckResult("ready", False, "it is not installed", now(), fix=f"carbon up {component.key}"), None
+    desired = await stored(component, revision, session.api, session.settings.cache)
+    planned = await plan(component, desired, session.api)
     missing = [str(change.object) for change in planned.changes if change.live is None]
-    number, how = planned.revision.number, planned.revision.status
+    number, how = revision.number, revision.status
     wrong = [] if planned.installed else [f"revision {number} is {how}"]
     wrong += [f"{name} is missing" for name in missing]
     wrong += [f"{c.object}: {s.message}" for c in planned.changes if c.live and not (s := status(c.live)).ready]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
@@ -25,9 +25,16 @@ class FieldChange:
     live: str
     desired: str
     steps: Steps = dataclasses.field(default=(), repr=False, compare=False)
+    drawn: bool = False
+    """The chart draws it anew at each render: it changes only because something else does."""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.live} → {self.desired}"
+        return f"{self.path}: {self.live} → {self.desired}" + (" (drawn anew at each render)" if self.drawn else "")
+
+
+def mark_drawn(fields: Iterable[FieldChange], drawn: Collection[Steps]) -> tuple[FieldChange, ...]:
+    """The fields, with those told that are drawn at each render."""
+    return tuple(dataclasses.replace(one, drawn=True) if one.steps in drawn else one for one in fields)
 
 
 def difference(live: Object, desired: Object) -> tuple[FieldChange, ...]:
