@@ -15,6 +15,7 @@ from carbon_platform.cluster.client import configuration
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.target import Target
 from carbon_platform.errors import Blocked, CarbonError, ConfigurationError, Unreachable
+from carbon_platform.release.manifest import load_objects
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Release
 
@@ -196,17 +197,6 @@ def _chart(release: Release) -> str:
     """Where Helm finds the chart."""
     ref = release.chart.ref
     return str(release.chart.folder or ref.oci or ref.name or "")
-
-
-def load_objects(manifest: str | bytes) -> list[Object]:
-    """The objects of a manifest as Helm writes it."""
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        """Takes a lone `=` for the text it is; CRDs have it in lists of operators."""
-
-    Loader.add_constructor("tag:yaml.org,2002:value", Loader.construct_scalar)
-    return [obj for obj in yaml.load_all(manifest, Loader=Loader) if obj]
 
 
 def chart_metadata(folder: Path) -> Mapping[str, Any]:

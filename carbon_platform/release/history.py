@@ -1,6 +1,5 @@
 """What Helm remembers of a release, read from its storage Secrets without starting Helm."""
 
-import base64
 import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.release.helm import decode_release, encode_release, load_objects
+from carbon_platform.release.helm import decode_release, encode_release
+from carbon_platform.release.manifest import crds_of, load_objects
 from carbon_platform.spec.platform import Release
 
 
@@ -41,10 +41,7 @@ class Revision:
     def applied(self) -> list[Object]:
         """Everything that was applied for it: its manifest, and the CRDs that its chart keeps in crds/."""
         release = self.content()
-        files = release["chart"].get("files") or ()
-        crds = [file["data"] for file in files if file["name"].startswith("crds/")]
-        texts = [base64.b64decode(data).decode() for data in crds]
-        return [obj for text in (*texts, release["manifest"]) for obj in load_objects(text)]
+        return [*crds_of(release["chart"].get("files") or ()), *load_objects(release["manifest"])]
 
     def chart_version(self) -> str:
         """Version of the chart it was made from."""
