@@ -183,7 +183,10 @@ class Api:
         accept = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
         version, *pages = await asyncio.gather(
             self.request("GET", "/version", what="ask for the cluster's version"),
-            *(self.request("GET", root, what="ask for the cluster's kinds", headers=accept) for root in ("/api", "/apis")),
+            *(
+                self.request("GET", root, what="ask for the cluster's kinds", headers=accept)
+                for root in ("/api", "/apis")
+            ),
         )
         names: set[str] = set()
         for group in (group for page in pages for group in page.get("items") or ()):

@@ -8,10 +8,10 @@ from carbon_platform.drift.drift import Drift, Verdict, of_content, of_release
 from carbon_platform.errors import CarbonError, Unreachable
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.records import Record
+from carbon_platform.release.desired import stored
 from carbon_platform.release.history import Revision, latest, newest
 from carbon_platform.release.lease import live_holder
 from carbon_platform.release.plan import compare_all
-from carbon_platform.release.desired import stored
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Component
 
@@ -41,7 +41,7 @@ async def _compare(component: Component, records: Mapping[str, Record], live: Li
     try:
         async with asyncio.timeout(limit):
             if component.release:
-                return await _release(component, live, session)
+                return await _release(component, records.get(component.key, Record(component.key)), live, session)
             return await _content(component, records.get(component.key, Record(component.key)), session)
     except Unreachable as error:
         return _unknown(component, error)
@@ -65,8 +65,11 @@ def _failed(component: Component, error: CarbonError) -> Drift:
     return Drift(component, Verdict.FAILED, reason=error.summary, error=error)
 
 
-async def _release(component: Component, live: Listing, session: Session) -> Drift:
-    """Against the newest revision, which is what was deployed: a definition that has changed since is no drift."""
+async def _release(component: Component, record: Record, live: Listing, session: Session) -> Drift:
+    """Against the newest revision, which is what was deployed: a definition that has changed since is no drift.
+
+    A revision that somebody else made is.
+    """
     release, api = component.release, session.api
     assert release is not None, "content is compared by its own type"
     secrets = await live.of("v1", "Secret", release.namespace, _NEWEST)
@@ -78,7 +81,13 @@ async def _release(component: Component, live: Listing, session: Session) -> Dri
     desired = await stored(component, revision, api, session.settings.cache)
     changes, _ = await compare_all(component, desired, api, lambda name: live.get(name, _BY_HELM))
     writer = await _writer(component, revision, session) if changes else ""
-    return _deploying(component, writer) if writer else of_release(component, changes)
+    if writer:
+        return _deploying(component, writer)
+    return of_release(component, changes, revision if _foreign(revision, record) else None)
+
+
+def _foreign(revision: Revision, record: Record) -> bool:
+    return revision.inputs is None and revision.number != record.revision
 
 
 def _deploying(component: Component, why: str) -> Drift:

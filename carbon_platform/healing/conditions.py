@@ -1,13 +1,30 @@
 """The condition of every component: what the cluster shows and what the checks last said, in one. Pure."""
 
+import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
 from carbon_platform.healing.decide import Attempt, Condition, Policy
 from carbon_platform.healing.symptoms import Sign, Symptom, of_record
 from carbon_platform.records import Record
+from carbon_platform.release.history import Revision
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Component, Platform
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployed:
+    """The newest revision of a release."""
+
+    number: int
+    by_carbon: bool
+    made: str
+    """By which program, and when."""
+
+    @classmethod
+    def of(cls, revision: Revision) -> "Deployed":
+        """What counts of a revision."""
+        return cls(revision.number, revision.inputs is not None, revision.made)
 
 
 def conditions(
@@ -17,10 +34,12 @@ def conditions(
     records: Mapping[str, Record],
     attempts: Iterable[Attempt],
     settled_at: str = "",
+    revisions: Mapping[str, Deployed] | None = None,
 ) -> dict[str, Condition]:
     """Every component's condition. `shown`: symptoms that the cluster shows; `busy`: who is at work.
 
-    What a check said before `settled_at` does not count: the next sweep asks again.
+    What a check said before `settled_at` does not count: the next sweep asks again. `revisions`: the newest of each
+    release that Helm has one of; None when that is not known.
     """
     helped = [attempt for attempt in attempts if attempt.helped]
     found = {}
@@ -31,7 +50,8 @@ def conditions(
         found[key] = Condition(
             symptoms=(*_to_heal(component, record, shown.get(key, ())), *of_record(component, record, settled_at)),
             policy=Policy(component.heal.budget, component.heal.limit, component.heal.window),
-            exempt=_exempt(component, record, [records.get(need, Record(need)) for need in component.needs]),
+            exempt=_exempt(component, record, [records.get(need, Record(need)) for need in component.needs])
+            or (_by_somebody_else(component, record, revisions) if revisions is not None else ""),
             busy=busy.get(key, ""),
             changed=changed if (changed := seconds(record.changed_at)) > verified else 0.0,
             can_roll_back=_can_roll_back(component, record),
@@ -77,6 +97,18 @@ def _exempt(component: Component, record: Record, needs: Iterable[Record]) -> st
     if record.blocked and record.failed_at > record.verified_at and not since:
         return f"blocked: {record.failure.splitlines()[0]}"
     return ""
+
+
+def _by_somebody_else(component: Component, record: Record, revisions: Mapping[str, Deployed]) -> str:
+    """Why a release is a person's business: by a program of theirs it was changed or taken away on purpose."""
+    if component.release is None:
+        return ""
+    now = revisions.get(component.key)
+    if now is None:
+        return "Helm has no revision of it any more: a person deploys it"
+    if now.by_carbon or now.number == record.revision:
+        return ""
+    return f"revision {now.number} was made {now.made}, and not by Carbon; carbon up puts its definition in place"
 
 
 def _can_roll_back(component: Component, record: Record) -> bool:

@@ -14,9 +14,9 @@ from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.status import condition, status
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
-from carbon_platform.release.plan import compare
 from carbon_platform.release.desired import stored
 from carbon_platform.release.history import latest
+from carbon_platform.release.plan import compare
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Component, Platform
 
@@ -70,7 +70,9 @@ async def symptoms_of(component: Component, record: Record, session: Session) ->
     if revision is None:
         if record.verified_at:
             gone = f"Helm has no revision of it in {component.release.namespace}"
-            checks.insert(0, Symptom(Sign.MISSING, f"release {component.release.name}", gone, fix=f"carbon up {component.key}"))
+            checks.insert(
+                0, Symptom(Sign.MISSING, f"release {component.release.name}", gone, fix=f"carbon up {component.key}")
+            )
         return tuple(checks)
     desired = await stored(component, revision, api, session.settings.cache)
     objects = desired.everything

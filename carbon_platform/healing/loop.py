@@ -92,7 +92,7 @@ class Healer:
         window = max((component.heal.window for component in platform.components.values()), default=0.0)
         asked_again = self._settle(book, book.attempts_since(now - window), now)
         attempts = _that_count(book.attempts_since(now - window))
-        now_like = conditions(platform, view.symptoms, view.busy, known, attempts, view.settled_at)
+        now_like = conditions(platform, view.symptoms, view.busy, known, attempts, view.settled_at, view.revisions)
         woken = self._end(book.incidents(only_open=True), now_like, known, platform, book, now)
         # What was closed or woken just now counts: what waited for it is proven first, and healed only after that.
         attempts = _that_count(book.attempts_since(now - window))

@@ -9,9 +9,9 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.health.cause import Cause, Kind, rank, root
 from carbon_platform.health.status import status
 from carbon_platform.records import Record
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
-from carbon_platform.release.desired import Desired
 from carbon_platform.spec.platform import Component
 
 
@@ -79,8 +79,8 @@ def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
 
 def edits_of(found: Change | str | None) -> tuple[FieldChange, ...]:
     """The fields in which a live object is not as desired, of what a comparison found."""
-    if not isinstance(found, Change):
-        return ()
+    if not isinstance(found, Change) or found.action is Action.OWNED:
+        return ()  # whose it is, is told by a plan and by drift; Carbon fights nobody for it
     if found.action in {Action.REFUSED, Action.INVALID}:
         return (FieldChange("spec", "(can't be changed in place)", found.reason),)
     return found.fields

@@ -11,16 +11,16 @@ from carbon_platform.cluster.watch import wait_until
 from carbon_platform.errors import NotReady, Unreachable
 from carbon_platform.materialization.outcome import Options, Steps
 from carbon_platform.materialization.session import Session
+from carbon_platform.release.desired import Desired, Rendered
+from carbon_platform.release.documents import documents
 from carbon_platform.release.helm import HelmFailed
+from carbon_platform.release.history import next_number
+from carbon_platform.release.inputs import LABEL, asks_the_cluster, inputs
 from carbon_platform.release.lease import Held
+from carbon_platform.release.managed_fields import HELM_MANAGER
 from carbon_platform.release.plan import MADE_ANEW, Action, Plan
 from carbon_platform.release.recover import recover
 from carbon_platform.release.removal import take_out
-from carbon_platform.release.desired import Desired, Rendered
-from carbon_platform.release.documents import documents
-from carbon_platform.release.history import next_number
-from carbon_platform.release.inputs import LABEL, asks_the_cluster, inputs
-from carbon_platform.release.managed_fields import HELM_MANAGER
 from carbon_platform.release.wait import wait_ready
 from carbon_platform.spec.platform import Component, Release
 

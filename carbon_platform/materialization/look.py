@@ -13,10 +13,10 @@ from carbon_platform.health.diagnosis import owned_pods, pod_cause
 from carbon_platform.health.status import may_own_pods
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record, current, stale_because
-from carbon_platform.release.plan import Plan, plan
-from carbon_platform.release.prepare import missing
 from carbon_platform.release.desired import Desired, desired_of
 from carbon_platform.release.history import latest
+from carbon_platform.release.plan import Plan, plan
+from carbon_platform.release.prepare import missing
 from carbon_platform.spec.platform import Component, Platform
 
 

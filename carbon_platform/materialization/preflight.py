@@ -14,8 +14,8 @@ from carbon_platform.cluster.watch import Mirrors
 from carbon_platform.errors import Blocked, CarbonError, PermissionDenied
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
-from carbon_platform.release.plan import Action, Plan
 from carbon_platform.release.desired import Desired
+from carbon_platform.release.plan import Action, Plan
 from carbon_platform.spec.platform import Component
 
 _UNITS = {f"{letter}i": 2.0 ** (10 * n) for n, letter in enumerate("KMGTPE", 1)} | {

@@ -25,14 +25,14 @@ from carbon_platform.materialization.remedy import Remedy, check_touches, check_
 from carbon_platform.materialization.replace import outdated, replace_pods
 from carbon_platform.materialization.session import Session
 from carbon_platform.materialization.treat import roll_back_target, treat
+from carbon_platform.release.desired import Desired, desired_of, stored
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
-from carbon_platform.release.history import Revision, label, latest
+from carbon_platform.release.history import Revision, latest
 from carbon_platform.release.lease import Held, held
 from carbon_platform.release.plan import Plan, plan
 from carbon_platform.release.prepare import missing, prepare
 from carbon_platform.release.recover import recover
-from carbon_platform.release.desired import Desired, desired_of, stored
 from carbon_platform.release.volumes import lost_volumes, volumes_of
 from carbon_platform.spec.platform import Component
 

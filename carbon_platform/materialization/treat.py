@@ -11,8 +11,8 @@ from carbon_platform.materialization.outcome import Steps
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record
-from carbon_platform.release.history import Revision, revisions
 from carbon_platform.release.desired import Desired
+from carbon_platform.release.history import Revision, revisions
 from carbon_platform.spec.platform import Component
 
 IDEMPOTENT = "carbon/idempotent"
@@ -75,6 +75,6 @@ def _jobs(revision: Revision) -> set[str]:
     """Its Jobs, hooks among them, as text: a migration of another version is another text."""
     import yaml
 
-    hooks = [hook["manifest"] for hook in revision.content().get("hooks") or () if hook["kind"] == "Job"]
+    hooks = [hook["manifest"] for hook in revision.content.get("hooks") or () if hook["kind"] == "Job"]
     objects = [obj for obj, _ in revision.manifest() if obj["kind"] == "Job"] + [yaml.safe_load(text) for text in hooks]
     return {json.dumps(obj, sort_keys=True, default=str) for obj in objects}

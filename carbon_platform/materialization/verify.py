@@ -14,9 +14,9 @@ from carbon_platform.materialization.content import in_sync
 from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult, Record
-from carbon_platform.release.plan import plan
 from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.history import latest
+from carbon_platform.release.plan import plan
 from carbon_platform.spec.platform import Component
 
 

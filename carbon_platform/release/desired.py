@@ -1,4 +1,4 @@
-"""What a release should be: the manifest that was applied while its inputs are the same, else a render for this cluster.
+"""What a release should be: the manifest that was applied while its inputs are the same, else a new render.
 
 Charts draw passwords, ask what is live and what the cluster can: rendering again tells what Helm would do *now*, which
 is not what it did. So a new render is made only when an input has changed, and what it would change beside what is
@@ -17,11 +17,10 @@ from pathlib import Path
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.release.difference import Steps, difference
+from carbon_platform.release.documents import Document, documents
 from carbon_platform.release.helm import Helm
 from carbon_platform.release.history import Revision
 from carbon_platform.release.inputs import Inputs, asks_the_cluster, draws, inputs
-from carbon_platform.release.documents import Document, documents
-from carbon_platform.release.manifest import place
 from carbon_platform.spec.platform import Component, Release
 
 _FORMAT = "2"
@@ -102,7 +101,7 @@ async def stored(component: Component, revision: Revision, api: Api, cache: Path
     """What a revision applied. What Carbon applied before it is known from the chart, while that is the same."""
     release = component.release
     assert release is not None, "only releases have revisions"
-    objects = await place(_own(revision.applied()), release.namespace, api)
+    objects = await place(_own(revision.applied), release.namespace, api)
     known = _read(_first_of(release, cache))
     of_now = revision.inputs is None or revision.inputs.definition == inputs(release, "", "").definition
     first = known if isinstance(known, list) and of_now else revision.crds()
@@ -136,6 +135,28 @@ async def _as_applied(
         revision,
         Rendered("\n---\n".join(document.text for document in theirs), made_of, hooks),
     )
+
+
+async def place(objects: Iterable[Object], namespace: str, api: Api) -> list[Object]:
+    """Temporary."""
+    from carbon_platform.cluster.client import MissingKind
+
+    own = {
+        (o["spec"]["group"], o["spec"]["names"]["kind"]): o["spec"]["scope"] == "Namespaced"
+        for o in objects
+        if o["kind"] == "CustomResourceDefinition"
+    }
+    placed = []
+    for obj in objects:
+        try:
+            namespaced = (await api.resource(obj["apiVersion"], obj["kind"])).namespaced
+        except MissingKind:
+            namespaced = own.get((obj["apiVersion"].rpartition("/")[0], obj["kind"]), True)
+        metadata = {k: v for k, v in obj["metadata"].items() if k != "namespace"}
+        if namespaced:
+            metadata["namespace"] = obj["metadata"].get("namespace") or namespace
+        placed.append({**obj, "metadata": metadata})
+    return placed
 
 
 def is_hook(obj: Object) -> bool:
@@ -195,18 +216,16 @@ def drawn_between(one: Sequence[Object], other: Sequence[Object]) -> Drawn:
 def _same(one: Sequence[Object], other: Sequence[Object], drawn: Drawn) -> bool:
     """True when the two make the same, but for what is drawn. An object with a drawn name has no twin: kinds count."""
     first, second = ({identity(obj): obj for obj in objects} for objects in (one, other))
-    for identity in first.keys() & second.keys():
-        fields = {field.steps for field in difference(first[identity], second[identity])}
-        if not fields <= drawn.get(identity, frozenset()):
+    for one_of_both in first.keys() & second.keys():
+        fields = {field.steps for field in difference(first[one_of_both], second[one_of_both])}
+        if not fields <= drawn.get(one_of_both, frozenset()):
             return False
     named = [i for i in first.keys() - second.keys() if () not in drawn.get(i, ())]
     only = Counter(i[:2] for i in first.keys() - second.keys())
     return not named and only == Counter(i[:2] for i in second.keys() - first.keys())
 
 
-async def _render(
-    release: Release, made_of: Inputs, helm: Helm, cache: Path, *, upgrade: bool, keep: bool
-) -> str:
+async def _render(release: Release, made_of: Inputs, helm: Helm, cache: Path, *, upgrade: bool, keep: bool) -> str:
     """Helm's words; from the cache where they were the same for every cluster."""
     file = cache / "renders" / f"{_name('render', str(upgrade), made_of)}.json"
     if keep:

@@ -143,7 +143,9 @@ class Helm:
             with contextlib.suppress(_CantAsk):
                 return await self._template(release, [*command, *asking], asking=True)
             kube_version, kinds = await self._api.kinds()
-            told = [f"--api-versions={','.join(kinds[i : i + _KINDS_IN_ONE])}" for i in range(0, len(kinds), _KINDS_IN_ONE)]
+            told = [
+                f"--api-versions={','.join(kinds[i : i + _KINDS_IN_ONE])}" for i in range(0, len(kinds), _KINDS_IN_ONE)
+            ]
             command += [f"--kube-version={kube_version}", *told]
         return await self._template(release, command)
 

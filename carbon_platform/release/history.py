@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from carbon_platform.cluster.client import Api
@@ -45,7 +45,8 @@ class Revision:
         managers = [str(one.get("manager")) for one in metadata.get("managedFields") or () if one.get("manager")]
         return f"by {managers[0] if managers else 'Helm'} at {metadata.get('creationTimestamp', 'an unknown time')}"
 
-    def content(self) -> dict[str, Any]:
+    @functools.cached_property
+    def content(self) -> Mapping[str, Any]:
         """The decoded release: chart, config, manifest, info."""
         return decode_release(self.secret)
 
@@ -55,19 +56,20 @@ class Revision:
 
     def manifest(self) -> list[tuple[Object, ObjectName]]:
         """The objects it applied, with the names that its chart gives them."""
-        return [(obj, ObjectName.of(obj)) for obj in self.applied()]
+        return [(obj, ObjectName.of(obj)) for obj in self.applied]
 
-    def applied(self) -> list[Object]:
+    @functools.cached_property
+    def applied(self) -> Sequence[Object]:
         """The objects of its manifest."""
-        return load_objects(self.content().get("manifest") or "")
+        return tuple(load_objects(self.content.get("manifest") or ""))
 
     def crds(self) -> list[Object]:
         """The CRDs that its chart keeps in crds/. Those of charts within are not stored with a revision."""
-        return crds_of((self.content().get("chart") or {}).get("files") or ())
+        return crds_of((self.content.get("chart") or {}).get("files") or ())
 
     def chart_version(self) -> str:
         """Version of the chart it was made from."""
-        return str(self.content()["chart"]["metadata"]["version"])
+        return str(self.content["chart"]["metadata"]["version"])
 
 
 async def latest(api: Api, release: Release) -> Revision | None:
@@ -119,8 +121,7 @@ async def mark_failed(api: Api, revision: Revision, why: str) -> None:
 
     Raises Conflict when the revision changed meanwhile: then its writer lives.
     """
-    content = revision.content()
-    content["info"] = {**content["info"], "status": "failed", "description": why}
+    content = {**revision.content, "info": {**revision.content["info"], "status": "failed", "description": why}}
     secret = {**revision.secret, "data": {**revision.secret["data"], "release": encode_release(content)}}
     secret["metadata"] = {**secret["metadata"], "labels": {**secret["metadata"]["labels"], "status": "failed"}}
     await api.replace(secret)

@@ -41,7 +41,7 @@ def labelled(labels: dict[str, str], revision: int) -> Inputs | None:
 
 
 def inputs(release: Release, helm: str, capabilities: str) -> Inputs:
-    """The inputs of a render. `helm` tells its program apart; `capabilities` what the cluster can, empty if not asked."""
+    """The inputs of a render. `helm` tells its program apart; `capabilities`: of the cluster, where they count."""
     parts = [release.name, release.namespace, release.chart.digest, release.values]
     told = json.dumps(parts, sort_keys=True, default=str).encode()
     environment = hashlib.sha256(f"{helm} {capabilities}".encode()).hexdigest()

@@ -15,11 +15,11 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import Conflict, PermissionDenied
 from carbon_platform.health.status import status
+from carbon_platform.release.desired import Desired, Rendered, identity
 from carbon_platform.release.difference import FieldChange, difference, mark_drawn
 from carbon_platform.release.history import Revision
 from carbon_platform.release.managed_fields import HELM_MANAGER, Path, autoscaled, owner, owners
 from carbon_platform.release.removal import without_additions
-from carbon_platform.release.desired import Desired, Rendered, identity
 from carbon_platform.release.untouched import untouched
 from carbon_platform.spec.platform import Component
 
@@ -28,6 +28,7 @@ MADE_ANEW = frozenset({"StatefulSet", "Deployment", "DaemonSet", "Job"})
 """Kinds that are deleted and created again where they can't be changed in place."""
 _STAND_IN_NAMESPACE = "default"
 """Where the API server is asked about objects whose own namespace is not there yet."""
+_NO_KIND = "its kind is gone"
 _LOOKS = 10
 """At an object that somebody else changes while it is looked at: a controller during a rollout, above all."""
 
@@ -106,7 +107,7 @@ async def compare_all(
     limit, others = asyncio.Semaphore(_AT_ONCE), component.drift.managers
     drawn = desired.rendered.drawn if desired.rendered else {}
     # Helm asks whose an object is only where the revision before did not have it.
-    had = {identity(obj) for obj in desired.revision.applied()} if desired.revision and desired.rendered else None
+    had = {identity(obj) for obj in desired.revision.applied} if desired.revision and desired.rendered else None
 
     async def one(obj: Object) -> Change | str | None:
         async with limit:
@@ -174,9 +175,9 @@ async def _new(obj: Object, api: Api) -> tuple[Action, ObjectName, tuple[FieldCh
     try:
         await api.apply(obj, manager=HELM_MANAGER, dry_run=True)
     except Rejected as error:
-        if not (error.code == 404 and name.namespace):
+        if error.code != 404:
             return Action.INVALID, name, (), error.cause
-        return await _in_another_namespace(obj, api)
+        return await _in_another_namespace(obj, api) if name.namespace else (Action.DEFERRED, name, (), _NO_KIND)
     return Action.CREATE, name, (), ""
 
 
@@ -186,6 +187,8 @@ async def _in_another_namespace(obj: Object, api: Api) -> tuple[Action, ObjectNa
     try:
         await api.create({**obj, "metadata": metadata}, dry_run=True)
     except Rejected as error:
+        if error.code == 404:
+            return Action.DEFERRED, ObjectName.of(obj), (), _NO_KIND
         if error.code != 403:
             told = error.cause.replace(metadata["name"], obj["metadata"]["name"])
             return Action.INVALID, ObjectName.of(obj), (), told

@@ -15,7 +15,6 @@ from carbon_platform.settings import Profile
 from carbon_platform.spec import graph
 from carbon_platform.spec.component import ChartRef, DriftSpec, EndpointSpec, HealSpec, SecretSpec
 
-
 _TEMPLATES = re.compile(r"(^|/)(templates/|(Chart|values)\.yaml$)")
 
 

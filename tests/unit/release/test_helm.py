@@ -8,7 +8,7 @@ import yaml
 
 from carbon_platform.cluster.target import Target
 from carbon_platform.errors import Unreachable
-from carbon_platform.release.helm import Helm, HelmFailed, load_objects
+from carbon_platform.release.helm import Helm, HelmFailed
 from carbon_platform.settings import Settings
 from carbon_platform.spec.component import ChartRef
 from carbon_platform.spec.platform import Chart, Release
@@ -55,15 +55,6 @@ API_SERVER_THERE = {
     "a registry refuses": 'Error: failed to perform "FetchReference" on source: '
     f'Get "https://10.0.0.1:64430/v2/x/manifests/1.0.0": {REFUSED}',
 }
-
-
-def test_a_manifest_is_its_objects_without_the_empty_documents() -> None:
-    text = "---\n# only a comment\n---\nkind: ConfigMap\n---\nkind: Secret\n"
-    assert load_objects(text) == [{"kind": "ConfigMap"}, {"kind": "Secret"}]
-
-
-def test_a_lone_equals_sign_is_text() -> None:
-    assert load_objects("kind: X\noperators: [=, '!=']\n") == [{"kind": "X", "operators": ["=", "!="]}]
 
 
 @pytest.fixture
