@@ -102,7 +102,10 @@ def of_content(component: Component, changes: Iterable[ContentChange]) -> Drift:
 def _drift(component: Component, objects: tuple[ObjectDrift, ...]) -> Drift:
     if not objects:
         return Drift(component, Verdict.IN_SYNC, reason="live is as deployed")
-    told = ", ".join(f"{one.object} {one.deed}" + (f" ({one.reason})" if one.reason else "") for one in objects)
+    told = ", ".join(
+        f"{one.object} {one.deed}" + (f" ({one.reason})" if one.deed in {Deed.REVISED, Deed.OWNED} else "")
+        for one in objects
+    )
     return Drift(component, Verdict.DRIFTED, objects, told)
 
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -66,8 +67,8 @@ class View:
     """Who is at work, by component."""
     settled_at: str = ""
     """What checks said before may come of an API server outage alone: controllers are behind until then."""
-    revisions: Mapping[str, Deployed] = dataclasses.field(default_factory=dict)
-    """The newest revision of each release that Helm has one of."""
+    revisions: Mapping[str, Deployed] | None = None
+    """The newest revision of each release that Helm has one of; None when that is not known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,13 +190,15 @@ class _Following:
 
     async def follow(self) -> None:
         """Return when the definitions have changed."""
-        stamp = _stamp(_definitions(self._settings.defs))
+        definitions = _stamp(_definitions(self._settings.defs))
         platform = load_platform(self._settings)
+        charts = _charts(platform)
+        stamp = (definitions, _stamp(_files(charts)))
         wake, view = asyncio.Event(), View()
         async with contextlib.AsyncExitStack() as stack:
             releases = (*_REVISION, _revisions_of(platform))
             await self._open([releases, (*_LEASE, _WRITERS), (*_NODE, "")], stack, wake)
-            while _stamp(_definitions(self._settings.defs)) == stamp:
+            while (_stamp(_definitions(self._settings.defs)), _stamp(_files(charts))) == stamp:
                 wake.clear()
                 await self._take_in(platform, releases)
                 await self._open(self._kinds(), stack, wake)
@@ -400,6 +403,18 @@ def _revisions_of(platform: Platform) -> str:
 def _labels_of(obj: Object) -> str:
     """Whom of its kind to watch: Helm's, but namespaces, which are nobody's."""
     return "" if obj["kind"] == "Namespace" else _RELEASES
+
+
+def _charts(platform: Platform) -> set[Path]:
+    folders = (one.release.chart.folder for one in platform.components.values() if one.release)
+    return {folder for folder in folders if folder}
+
+
+def _files(folders: Iterable[Path]) -> Iterable[Path]:
+    """All files below; linked folders (a vendored library chart) are followed."""
+    for folder in folders:
+        for place, _, names in os.walk(folder, followlinks=True):
+            yield from (Path(place, name) for name in names)
 
 
 def _stamp(files: Iterable[Path]) -> tuple[tuple[str, int], ...]:

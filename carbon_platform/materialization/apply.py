@@ -15,6 +15,7 @@ from carbon_platform.release.desired import Desired, Rendered
 from carbon_platform.release.documents import documents
 from carbon_platform.release.helm import HelmFailed
 from carbon_platform.release.history import next_number
+from carbon_platform.release.hooks import seen
 from carbon_platform.release.inputs import LABEL, asks_the_cluster, inputs
 from carbon_platform.release.lease import Held
 from carbon_platform.release.managed_fields import HELM_MANAGER
@@ -115,7 +116,8 @@ async def _upgrade(
         number = await next_number(session.api, release)
         label = f"{LABEL}={made_of.label(number)}"
         try:
-            return await session.helm.upgrade(release, text, label, _DESCRIPTION, seconds)
+            upgrade = session.helm.upgrade(release, text, label, _DESCRIPTION, seconds)
+            return await seen(upgrade, rendered.hooks, session.api, session.mirrors, steps.tell)
         except (Unreachable, HelmFailed) as error:
             if text and isinstance(error, HelmFailed) and _NOT_REPLACED.search(error.cause):
                 text = await _as_helm_renders(release, rendered, session, error)

@@ -128,7 +128,7 @@ async def _as_applied(
             theirs.append(document)
     _store(_first_of(release, cache), first)
     objects = [obj for document in theirs for obj in document.objects]
-    hooks = tuple(obj for obj in objects if is_hook(obj))
+    hooks = tuple(await place([obj for obj in objects if is_hook(obj)], release.namespace, api))
     return Desired(
         _as_helm_writes(await place(first, release.namespace, api), release),
         _as_helm_writes(await place(_own(objects), release.namespace, api), release),

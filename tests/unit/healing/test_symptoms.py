@@ -15,9 +15,9 @@ from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, first_caus
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import CheckResult, Record
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
-from carbon_platform.release.render import Desired
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Platform
 from tests.definitions import Definitions
