@@ -37,9 +37,9 @@ class Action(enum.StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     REFUSED = "refused"
-    """The API server refuses the change in place: an immutable field, most often."""
+    """The API server refuses the change in place: an immutable field."""
     INVALID = "invalid"
-    """The API server would refuse it as a new object, too."""
+    """The API server refuses it, and would refuse it as a new object, too."""
     DEFERRED = "deferred"
     """Its kind or namespace does not exist yet."""
 
@@ -139,7 +139,7 @@ async def _compare(obj: Object, api: Api, others: Collection[str], read: Reader)
     except MissingKind as error:
         return Change(Action.DEFERRED, name, reason=error.cause, desired=obj)
     except Rejected as error:
-        refused = await _refused_anew(obj, api)
+        refused = await _refused_anew(obj, api) if error.immutable else error.cause
         return Change(Action.INVALID if refused else Action.REFUSED, name, (), refused or error.cause, (), live, obj)
     removed, wanted = await without_additions(wanted, live, others, api)
     fields = _unwelcome(difference(live, wanted), live, others)
