@@ -26,8 +26,8 @@ _IMMUTABLE = re.compile(
 )
 """How the API server's validation, and rules of CRDs, say that a field keeps the value it was made with."""
 _AWAY = re.compile(
-    r"\betcd(?:server|\b)|context (?:deadline exceeded|canceled)|\btimed out\b|\btimeout\b|rpc error: code = Unavailable"
-    r"|shutting down|http2: |unable to return a response in the time allotted",
+    r"\betcd(?:server|\b)|context (?:deadline exceeded|canceled)|\btimed out\b|\btimeout\b|shutting down"
+    r"|rpc error: code = Unavailable|http2: |unable to return a response in the time allotted",
     re.IGNORECASE,
 )
 """What a 500 says that comes of the API server's own state and not of what was asked."""
