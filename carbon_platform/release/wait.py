@@ -115,8 +115,8 @@ def _unready(
         seen = status(obj) if obj else Status(False, "is not there")
         if obj and seen.ready and _runs_on(obj):
             pods = _pods(obj, mirrored)
-            runs = settling.left(unproven(pods, _objects("Event", name, mirrored), now), now)
-            seen = Status(False, str(runs[0])) if runs else _all_there(obj, pods)
+            left = settling.left(unproven(pods, _objects("Event", name, mirrored), now), now)
+            seen = Status(False, str(left[0])) if left else _all_there(obj, pods)
         if not seen.ready:
             found[name] = seen
     return found
@@ -142,9 +142,10 @@ async def _steady(objects: Iterable[Object], api: Api, now: datetime.datetime) -
     owners = [obj for obj in objects if _runs_on(obj)]
     for namespace in {obj["metadata"]["namespace"] for obj in owners}:
         pods = await api.list("v1", "Pod", namespace)
-        mine = [pod for obj in owners for pod in owned_pods(obj, pods)]
-        if unproven(mine, (), now):
-            return False
+        for obj in owners:
+            own = owned_pods(obj, pods)
+            if unproven(own, (), now) or not _all_there(obj, own).ready:
+                return False
     return True
 
 

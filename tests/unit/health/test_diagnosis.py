@@ -236,7 +236,9 @@ RUNC = "failed to create containerd task: failed to create shim task: OCI runtim
         (f'{RUNC}exec: "/late/run": stat /late/run: no such file or directory: unknown', 1, Kind.COMMAND),
     ],
 )
-def test_a_command_that_can_not_be_run_is_told_with_the_runtimes_words(said: str, times: int, kind: Kind | None) -> None:
+def test_a_command_that_can_not_be_run_is_told_with_the_runtimes_words(
+    said: str, times: int, kind: Kind | None
+) -> None:
     """As the kubelet tells it at first, and while it pauses before it tries again."""
     ended = {"terminated": {"exitCode": 128, "reason": "StartError", "message": said, "startedAt": ago(9)}}
     pauses = waiting("CrashLoopBackOff", "back-off 10s restarting", restartCount=times, lastState=ended)

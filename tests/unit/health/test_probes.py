@@ -103,7 +103,9 @@ def unready(**found: Any) -> dict[str, Any]:
 
 def test_a_readiness_probe_that_fails_is_told_to_who_waits_no_longer() -> None:
     found = quotes(unready(), readinessProbe=READINESS)
-    said = 'Readiness probe failed: Get "https://10.244.0.9:8443/ready": http: server gave HTTP response to HTTPS client'
+    said = (
+        'Readiness probe failed: Get "https://10.244.0.9:8443/ready": http: server gave HTTP response to HTTPS client'
+    )
     assert pod_cause(found, [unhealthy(found, said)], NOW) is None, "it may pass"
     cause = late(found, unhealthy(found, said))
     assert cause is not None

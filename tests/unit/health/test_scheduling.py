@@ -58,7 +58,7 @@ ENDS = [
     "",
     ".",
     ". preemption: 0/9 nodes are available: 2 Insufficient cpu, 7 Preemption is not helpful for scheduling.",
-    ". no new claims to deallocate, preemption: 0/9 nodes are available: 9 No preemption victims found for incoming pod.",
+    ". no new claims to deallocate, preemption: 0/9 nodes are available: 9 No preemption victims found.",
 ]
 
 
