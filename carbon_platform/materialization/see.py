@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from carbon_platform.cluster.client import Api, MissingKind
+from carbon_platform.cluster.errors import RequestFailed
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, is_custom
 from carbon_platform.errors import Unreachable
@@ -55,7 +56,10 @@ async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tu
             async def one(component: Component) -> Seen:
                 name = (component.namespace, component.release_name)
                 revision = revisions.get(name) if component.release else None
-                custom = await _custom_resources(revision, component, session.api) if revision else []
+                try:
+                    custom = await _custom_resources(revision, component, session.api) if revision else []
+                except RequestFailed as error:  # its kind can't be served, all others can
+                    return Seen(component, State.UNKNOWN, error.told, None, 0, 0, ())
                 return _seen(component, revision, writers.get(name), [*mine, *custom], records)
 
             return list(await asyncio.gather(*(one(platform.components[key]) for key in keys))), ""

@@ -1,4 +1,4 @@
-"""What the API server can't or won't do with one object: told at once as that object's, and nothing is made anew for it."""
+"""What the API server can't or won't do with one object is that object's error: told at once, and nothing is made anew."""
 
 import asyncio
 from collections.abc import AsyncIterator
