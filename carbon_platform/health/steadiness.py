@@ -55,9 +55,8 @@ def unproven(pods: Iterable[Object], events: Sequence[Object], now: datetime.dat
     for pod in pods:
         if not stays(pod):
             continue
-        own = told.about(pod, events)
         for status in _statuses(pod):
-            run = _run(pod, status, own, now)
+            run = _run(pod, status, events, now)
             if run and run.seconds < run.needs:
                 found.append(run)
     return found
@@ -146,7 +145,7 @@ def _until_liveness_spoke(
     """Until the kubelet has asked it once; where it failed, until it did not fail a second time."""
     once = float(probe.get("periodSeconds") or 10) + float(probe.get("timeoutSeconds") or 1) + _SLACK_SECONDS
     began = told.moment(((status.get("state") or {}).get("running") or {}).get("startedAt"))
-    failed = probes.failure(probes.LIVENESS, str(status.get("name")), pod, events)
+    failed = probes.failure(probes.LIVENESS, str(status.get("name")), pod, told.about(pod, events))
     if failed and began and told.last(failed) >= began:
         return (told.last(failed) - began).total_seconds() + once, "its liveness probe fails"
     needs = min(float(probe.get("initialDelaySeconds") or 0) + once, _LONGEST_SECONDS)

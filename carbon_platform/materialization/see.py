@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -12,8 +13,10 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, is_custom
 from carbon_platform.errors import Unreachable
 from carbon_platform.health.diagnosis import owned_pods
+from carbon_platform.health.events import NEVER, moment
 from carbon_platform.health.state import Sight, State, state
 from carbon_platform.health.status import may_own_pods, status
+from carbon_platform.health.steadiness import unsteady
 from carbon_platform.materialization.session import open_session
 from carbon_platform.records import CheckResult, Record
 from carbon_platform.release.history import Revision, newest_of_each
@@ -102,6 +105,7 @@ def _seen(
     live_pods = [o for o in live if o["kind"] == "Pod"]
     pods = list({p["metadata"]["uid"]: p for o in owners for p in owned_pods(o, live_pods)}.values())
     unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o in owners if not (s := status(o)).ready]
+    unready += unsteady(pods, moment(record.changed_at) or NEVER, datetime.datetime.now(datetime.UTC))
     if revision is not None and revision.pending:
         unready.append(f"revision {revision.number} is {revision.status}")
     sight = Sight(

@@ -1,4 +1,4 @@
-"""What the API server can't or won't do with one object is that object's error: told at once, and nothing is made anew."""
+"""What the API server can't or won't do with one object is that object's error: told at once, nothing is made anew."""
 
 import asyncio
 from collections.abc import AsyncIterator
