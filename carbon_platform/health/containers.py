@@ -172,7 +172,7 @@ def _crash(
     pod: Object, status: ContainerStatus, waiting: str, said: str, now: datetime.datetime, *, late: bool
 ) -> Cause | None:
     run, number = last_run(status), status.get("restartCount") or 0
-    if not run or run.get("reason") in _DIED_WITH_THE_NODE or (status.get("ready") and not late):
+    if not run or run.get("reason") in _DIED_WITH_THE_NODE or status.get("ready"):
         return None
     if late and (not number or outlived(status, now)):
         return None

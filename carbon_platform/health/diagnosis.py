@@ -104,8 +104,29 @@ def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
     beside = [pod for pod in pods if pod["metadata"].get("namespace") == obj["metadata"].get("namespace")]
     if obj["kind"] not in WORKLOADS or (obj["kind"] == "Job" and "selector" not in obj["spec"]):
         return [pod for pod in beside if any(_is(owner, obj) for owner in pod["metadata"].get("ownerReferences") or ())]
-    wanted = (obj.get("spec", {}).get("selector") or {}).get("matchLabels")
-    return [pod for pod in beside if wanted and wanted.items() <= (pod["metadata"].get("labels") or {}).items()]
+    selector = obj.get("spec", {}).get("selector") or {}
+    return [pod for pod in beside if _selects(selector, pod["metadata"].get("labels") or {})]
+
+
+def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether a label selector (`matchLabels`, `matchExpressions`) means these labels. An empty one means none here."""
+    wanted, expressions = selector.get("matchLabels") or {}, selector.get("matchExpressions") or ()
+    if not wanted and not expressions:
+        return False
+    return wanted.items() <= labels.items() and all(_meets(one, labels) for one in expressions)
+
+
+def _meets(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    there, values = labels.get(expression["key"]), expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return there in values
+        case "NotIn":
+            return there not in values
+        case "Exists":
+            return there is not None
+        case _:
+            return there is None
 
 
 def _is(owner: Mapping[str, Any], obj: Object) -> bool:

@@ -357,6 +357,24 @@ def test_the_pods_of_a_workload_are_those_its_selector_means_in_its_namespace() 
     assert owned_pods(workload("Job", spec={}), [mine]) == []
 
 
+@pytest.mark.parametrize(
+    ("operator", "values", "meant"),
+    [
+        ("In", ["app", "other"], ["a"]),
+        ("NotIn", ["app"], ["b", "c"]),
+        ("Exists", [], ["a", "b"]),
+        ("DoesNotExist", [], ["c"]),
+    ],
+)
+def test_a_selector_of_expressions_means_its_pods_too(operator: str, values: list[str], meant: list[str]) -> None:
+    pods = [pod(name="a"), pod(name="b", labels={"app": "web"}), pod(name="c", labels={"of": "app"})]
+    owner = deployment()
+    owner["spec"]["selector"] = {"matchExpressions": [{"key": "app", "operator": operator, "values": values}]}
+    assert [one["metadata"]["name"] for one in owned_pods(owner, pods)] == meant
+    owner["spec"]["selector"]["matchLabels"] = {"app": "nobody"}
+    assert owned_pods(owner, pods) == []
+
+
 def test_pods_of_a_custom_resource_are_those_that_name_it_as_owner_in_its_namespace() -> None:
     def owned(name: str, kind: str = "Thing", owner: str = "a", **more: Any) -> Object:
         return pod(name=name, ownerReferences=[{"apiVersion": "a.b/v1beta1", "kind": kind, "name": owner}], **more)
