@@ -15,7 +15,7 @@ from lightkube.config.client_adapter import user_auth, verify_cluster
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.core.exceptions import ConfigError
 
-from carbon_platform.cluster.errors import error_for
+from carbon_platform.cluster.errors import RequestFailed, error_for
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import BUILT_IN, ObjectName, Resource
 from carbon_platform.cluster.target import Target
@@ -26,6 +26,7 @@ _AT_ONCE = 10
 """Requests at the same time. The HTTP client looks at all connections and all that wait for one on each request: with
 hundreds of either, that costs more than the request."""
 _ANSWER_SECONDS = 30.0
+_WELL_SECONDS = 5.0
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
@@ -40,9 +41,10 @@ class NotSent(Unreachable):
 class Api:
     """The API server of one cluster.
 
-    Every call raises PermissionDenied, Conflict, Rejected or Unreachable. A call that finds the server away is
-    tried again for `patience` seconds before Unreachable is raised; where it may have been carried out before the
-    connection broke, that holds for reads and server-side applies only, so that nothing is done twice.
+    Every call raises PermissionDenied, Conflict, Rejected, RequestFailed or Unreachable. A call that finds the server
+    away is tried again for `patience` seconds before Unreachable is raised; where it may have been carried out before
+    the connection broke, that holds for reads and server-side applies only, so that nothing is done twice. What only
+    this one request meets (RequestFailed: a webhook that is away, a kind that can't be served) is raised at once.
     """
 
     def __init__(self, target: Target, patience: float) -> None:
@@ -122,6 +124,10 @@ class Api:
             try:
                 async with self._turn:
                     response = await self._http.request(method, path, params=params, content=content, headers=sent)
+            except httpx2.ReadTimeout as error:
+                if method != "GET" and await self._is_well():
+                    raise _too_slow(what) from error
+                raise self._unreachable(what, error) from error
             except httpx2.TransportError as error:
                 raise self._unreachable(what, error) from error
             self._answered_at = time.monotonic()
@@ -139,6 +145,13 @@ class Api:
             with attempt:
                 response = await once()
         return response.json() if "json" in response.headers.get("content-type", "") else response.text
+
+    async def _is_well(self) -> bool:
+        """Whether the server says that it, and its etcd, work: then a write that it did not finish is no outage."""
+        try:
+            return (await self._http.get("/readyz", timeout=_WELL_SECONDS)).is_success
+        except httpx2.TransportError:
+            return False
 
     async def was_away(self, since: float) -> bool:
         """Whether the server did not answer at some time after `since` (`time.monotonic`); returns when it does again.
@@ -282,6 +295,7 @@ class Api:
             what=f"create {name}",
             params={"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {}),
             body=obj,
+            repeatable=dry_run,
         )
         return created
 
@@ -364,6 +378,15 @@ def configuration(target: Target) -> SingleConfig:
     if config is None:
         raise ConfigurationError(f"context {target.context!r} is empty", f"{target.kubeconfig} says nothing of it")
     return config
+
+
+def _too_slow(what: str) -> RequestFailed:
+    return RequestFailed(
+        f"{what}: no answer in time",
+        "the API server is ready, and did not finish this request: a webhook that it waits for, most often",
+        "see the webhooks for this kind, and the pods behind them",
+        code=504,
+    )
 
 
 def _status(response: httpx2.Response) -> dict[str, Any]:

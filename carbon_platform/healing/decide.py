@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from carbon_platform.healing.symptoms import DIFFERS, Sign, Symptom, first_cause
-from carbon_platform.health.cause import Kind
+from carbon_platform.health.cause import ADMISSION, SCHEDULING, STORAGE, Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.spec import graph
 
@@ -206,8 +206,8 @@ def _jitter(key: str, at: float) -> float:
     return 0.8 + 0.4 * digest[0] / 255
 
 
-_BEYOND_RESTARTS = frozenset({Kind.IMAGE, Kind.OUT_OF_MEMORY, Kind.UNSCHEDULABLE, Kind.VOLUME, Kind.QUOTA})
-"""Causes that a restart repeats."""
+_BEYOND_RESTARTS = SCHEDULING | STORAGE | ADMISSION | {Kind.IMAGE, Kind.COMMAND, Kind.OUT_OF_MEMORY}
+"""Causes that a restart repeats; where no new pod can be made or placed, it would cost one that still runs as well."""
 
 
 def choose(condition: Condition, tried: Sequence[Remedy]) -> Remedy | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.health.cause import Cause, Kind
-from carbon_platform.health.diagnosis import age
+from carbon_platform.health.events import age
 from carbon_platform.health.status import condition
 
 _CATCHES_UP_SECONDS = 30.0

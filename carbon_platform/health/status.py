@@ -83,6 +83,9 @@ def _stateful_set(obj: Object) -> Status:
     ready = s.get("readyReplicas", 0)
     if ready < wanted:
         return Status(False, f"{ready}/{wanted} pods ready")
+    available = s.get("availableReplicas", 0)
+    if spec.get("minReadySeconds") and available < wanted:
+        return Status(False, f"{available}/{wanted} pods available")
     strategy = spec.get("updateStrategy", {})
     if strategy.get("type") != "OnDelete" and not strategy.get("rollingUpdate", {}).get("partition"):
         updated = s.get("updatedReplicas", 0)

@@ -3,16 +3,20 @@
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from carbon_platform.cluster.client import Api, MissingKind
+from carbon_platform.cluster.errors import RequestFailed
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, is_custom
 from carbon_platform.errors import Unreachable
 from carbon_platform.health.diagnosis import owned_pods
+from carbon_platform.health.events import NEVER, moment
 from carbon_platform.health.state import Sight, State, state
 from carbon_platform.health.status import may_own_pods, status
+from carbon_platform.health.steadiness import unsteady
 from carbon_platform.materialization.session import open_session
 from carbon_platform.records import CheckResult, Record
 from carbon_platform.release.history import Revision, newest_of_each
@@ -55,7 +59,10 @@ async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tu
             async def one(component: Component) -> Seen:
                 name = (component.namespace, component.release_name)
                 revision = revisions.get(name) if component.release else None
-                custom = await _custom_resources(revision, component, session.api) if revision else []
+                try:
+                    custom = await _custom_resources(revision, component, session.api) if revision else []
+                except RequestFailed as error:  # its kind can't be served, all others can
+                    return Seen(component, State.UNKNOWN, error.told, None, 0, 0, ())
                 return _seen(component, revision, writers.get(name), [*mine, *custom], records)
 
             return list(await asyncio.gather(*(one(platform.components[key]) for key in keys))), ""
@@ -98,6 +105,7 @@ def _seen(
     live_pods = [o for o in live if o["kind"] == "Pod"]
     pods = list({p["metadata"]["uid"]: p for o in owners for p in owned_pods(o, live_pods)}.values())
     unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o in owners if not (s := status(o)).ready]
+    unready += unsteady(pods, moment(record.changed_at) or NEVER, datetime.datetime.now(datetime.UTC))
     if revision is not None and revision.pending:
         unready.append(f"revision {revision.number} is {revision.status}")
     sight = Sight(

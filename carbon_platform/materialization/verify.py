@@ -2,13 +2,17 @@
 
 import asyncio
 import dataclasses
+import datetime
 
 from carbon_platform.checks.run import now, run_checks
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.cause import Cause, root
+from carbon_platform.health.diagnosis import owned_pods
+from carbon_platform.health.events import NEVER, moment
 from carbon_platform.health.explain import explain
 from carbon_platform.health.status import may_own_pods, status
+from carbon_platform.health.steadiness import unsteady
 from carbon_platform.materialization.checked import undisturbed
 from carbon_platform.materialization.content import in_sync
 from carbon_platform.materialization.replaced import with_volumes
@@ -90,10 +94,12 @@ async def _ready(component: Component, session: Session) -> tuple[CheckResult, i
     wrong += [f"{name} is missing" for name in missing]
     wrong += [f"{c.object}: {s.message}" for c in planned.changes if c.live and not (s := status(c.live)).ready]
     wrong += planned.unready
+    restarts = await _restarts(desired, session.records.get(component.key), session)
+    wrong += restarts
     if not wrong:
         result = CheckResult("ready", True, f"{len(desired.objects)} objects ready", now())
         return await with_volumes(result, component, session), number
-    cause = await _cause(desired, session)
+    cause = await _cause(desired, session, every=bool(restarts))
     detail = "; ".join([*wrong, *([str(cause)] if cause else ())])
     fix = cause.fix if cause and not missing else f"carbon up {component.key}"
     evidence = {"told": "\n".join(cause.evidence)} if cause and cause.evidence else {}
@@ -101,11 +107,24 @@ async def _ready(component: Component, session: Session) -> tuple[CheckResult, i
     return await with_volumes(result, component, session), number
 
 
-async def _cause(desired: Desired, session: Session) -> Cause | None:
-    """Why what is there is not ready, where the cluster tells."""
+async def _restarts(desired: Desired, record: Record, session: Session) -> list[str]:
+    """Containers that are ready by now, perhaps, and have been restarted again and again since the last change."""
+    since = moment(record.changed_at) or NEVER
+    found: list[str] = []
+    owners = [obj for obj in desired.objects if may_own_pods(obj) and "namespace" in obj["metadata"]]
+    for namespace in {obj["metadata"]["namespace"] for obj in owners}:
+        pods = await session.api.list("v1", "Pod", namespace)
+        mine = {pod["metadata"]["name"]: pod for obj in owners for pod in owned_pods(obj, pods)}
+        found += unsteady(mine.values(), since, datetime.datetime.now(datetime.UTC))
+    return found
+
+
+async def _cause(desired: Desired, session: Session, *, every: bool = False) -> Cause | None:
+    """Why what is there is not ready, where the cluster tells. `every`: what counts as ready is asked as well."""
     names = [ObjectName.of(obj) for obj in desired.objects if may_own_pods(obj)]
     found = await asyncio.gather(*(session.api.find(name) for name in names))
-    return root((await explain([obj for obj in found if obj and not status(obj).ready], session.api)).values())
+    asked = [obj for obj in found if obj and (every or not status(obj).ready)]
+    return root((await explain(asked, session.api)).values())
 
 
 async def _content(component: Component, session: Session) -> tuple[CheckResult, None]:

@@ -40,9 +40,9 @@ class Action(enum.StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     REFUSED = "refused"
-    """The API server refuses the change in place: an immutable field, most often."""
+    """The API server refuses the change in place: an immutable field."""
     INVALID = "invalid"
-    """The API server would refuse it as a new object, too."""
+    """The API server refuses it, and would refuse it as a new object, too."""
     OWNED = "owned"
     """It is there and is somebody else's, who would undo what is applied."""
     DEFERRED = "deferred"
@@ -157,7 +157,7 @@ async def _compare(obj: Object, api: Api, others: Collection[str], read: Reader)
     except MissingKind as error:
         return Change(Action.DEFERRED, name, reason=error.cause, desired=obj)
     except Rejected as error:
-        refused = await _refused_anew(obj, api)
+        refused = await _refused_anew(obj, api) if error.immutable else error.cause
         return Change(Action.INVALID if refused else Action.REFUSED, name, (), refused or error.cause, (), live, obj)
     removed, wanted = await without_additions(wanted, live, others, api)
     fields = _unwelcome(difference(live, wanted), live, others)
@@ -174,6 +174,8 @@ async def _new(obj: Object, api: Api) -> tuple[Action, ObjectName, tuple[FieldCh
     name = ObjectName.of(obj)
     try:
         await api.apply(obj, manager=HELM_MANAGER, dry_run=True)
+    except PermissionDenied:
+        return Action.CREATE, name, (), ""  # preflight tells everything that is not allowed
     except Rejected as error:
         if error.code != 404:
             return Action.INVALID, name, (), error.cause

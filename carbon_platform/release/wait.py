@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 from collections.abc import Callable, Iterable, Sequence
 
@@ -12,10 +13,11 @@ from carbon_platform.cluster.watch import Mirror, Mirrors, wait_until
 from carbon_platform.errors import Blocked, CarbonError, NotReady
 from carbon_platform.health.cause import Cause, Kind, root
 from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, stuck_pods
-from carbon_platform.health.status import WORKLOADS, Status, status
+from carbon_platform.health.status import WORKLOADS, Status, condition, may_own_pods, status
+from carbon_platform.health.steadiness import Run, stays, unproven
 from carbon_platform.release.volumes import end_pod
 
-_LOOK_AGAIN = 2.0
+_LOOK_AGAIN = 1.0
 """Some rules depend on how long something has been so: no event tells when that is over."""
 _LOG_LINES = 10
 _NOTHING_TO_AWAIT = frozenset(
@@ -24,19 +26,24 @@ _NOTHING_TO_AWAIT = frozenset(
 )
 
 Progress = Callable[[str], None]
+Clock = Callable[[], datetime.datetime]
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 async def wait_ready(
-    names: Sequence[ObjectName], api: Api, mirrors: Mirrors, deadline: float, progress: Progress
+    names: Sequence[ObjectName], api: Api, mirrors: Mirrors, deadline: float, progress: Progress, clock: Clock = _now
 ) -> None:
-    """Return when every object is as its spec wants it.
+    """Return when every object is as its spec wants it, and its containers have shown that they stay.
 
     Raises NotReady (Blocked for an image that can't be had) with the cause as soon as one can't become so by
     itself, or at the deadline (seconds). Raises DataAtRisk when a pod has to be replaced and a volume would go with it.
     """
     awaited = [name for name in names if name.kind not in _NOTHING_TO_AWAIT]
     live = await asyncio.gather(*(api.find(name) for name in awaited))
-    if all(obj is not None and status(obj).ready for obj in live):
+    if all(obj is not None and status(obj).ready for obj in live) and await _steady(filter(None, live), api, clock()):
         return
     async with contextlib.AsyncExitStack() as stack:
         mirrored = await _open(awaited, mirrors, stack)
@@ -47,25 +54,27 @@ async def wait_ready(
         told = ""
         causes: list[Cause] = []
         freeing = _Freeing(api, progress)
+        settling = _Settling()
         waiting: dict[ObjectName, Status] = {}
 
         def done() -> bool:
             nonlocal told
             waiting.clear()
-            waiting.update(_unready(awaited, mirrored))
+            now = clock()
+            waiting.update(_unready(awaited, mirrored, settling, now))
             news = "; ".join(f"{name.kind} {name.name}: {s.message}" for name, s in waiting.items())
             if news and news != told:
                 told = news
                 progress(news)
-            causes[:] = _causes(waiting, mirrored)
-            freeing.free(waiting, mirrored)
+            causes[:] = _causes(waiting, mirrored, now)
+            freeing.free(waiting, mirrored, now)
             return not waiting or bool(causes)
 
         try:
             async with asyncio.timeout(deadline):
                 await wait_until(mirrored.values(), done, again=_LOOK_AGAIN)
         except TimeoutError:
-            causes[:] = _late(waiting, mirrored, deadline)
+            causes[:] = _late(waiting, mirrored, deadline, clock())
     cause = root(causes)
     if cause:
         raise await _not_ready(cause, api)
@@ -97,27 +106,74 @@ def _find(name: ObjectName, mirrored: Mirrored) -> Object | None:
     return next((o for o in mirror.objects() if o["metadata"]["name"] == name.name), None) if mirror else None
 
 
-def _unready(awaited: Iterable[ObjectName], mirrored: Mirrored) -> dict[ObjectName, Status]:
+def _unready(
+    awaited: Iterable[ObjectName], mirrored: Mirrored, settling: "_Settling", now: datetime.datetime
+) -> dict[ObjectName, Status]:
     found = {}
     for name in awaited:
         obj = _find(name, mirrored)
-        now = status(obj) if obj else Status(False, "is not there")
-        if not now.ready:
-            found[name] = now
+        seen = status(obj) if obj else Status(False, "is not there")
+        if obj and seen.ready and _runs_on(obj):
+            pods = _pods(obj, mirrored)
+            left = settling.left(unproven(pods, _objects("Event", name, mirrored), now), now)
+            seen = Status(False, str(left[0])) if left else _all_there(obj, pods)
+        if not seen.ready:
+            found[name] = seen
     return found
 
 
-def _causes(waiting: Iterable[ObjectName], mirrored: Mirrored) -> list[Cause]:
-    now = datetime.datetime.now(datetime.UTC)
-    causes = []
-    for name in waiting:
-        obj = _find(name, mirrored)
-        if obj is not None:
-            pods = current_pods(obj, _pods(obj, mirrored), _objects("ReplicaSet", name, mirrored))
-            cause = diagnose(obj, pods, _objects("Event", name, mirrored), now)
-            if cause:
-                causes.append(cause)
-    return causes
+def _runs_on(obj: Object) -> bool:
+    """True for what has pods that are to stay."""
+    return may_own_pods(obj) and obj["kind"] != "Job" and bool(obj["metadata"].get("namespace"))
+
+
+def _all_there(obj: Object, pods: Iterable[Object]) -> Status:
+    """Whether a workload's pods are as many and as ready as its controller, which is a moment behind, says."""
+    if obj["kind"] not in WORKLOADS:
+        return Status(True, "ready")
+    daemons = obj["status"].get("desiredNumberScheduled", 0)
+    wanted = daemons if obj["kind"] == "DaemonSet" else obj["spec"].get("replicas", 1)
+    ready = sum(condition(pod, "Ready").get("status") == "True" for pod in pods if stays(pod))
+    return Status(ready >= wanted, f"{ready}/{wanted} pods ready")
+
+
+async def _steady(objects: Iterable[Object], api: Api, now: datetime.datetime) -> bool:
+    """Whether all containers of what is ready run for long enough already, as they do where nothing has changed."""
+    owners = [obj for obj in objects if _runs_on(obj)]
+    for namespace in {obj["metadata"]["namespace"] for obj in owners}:
+        pods = await api.list("v1", "Pod", namespace)
+        for obj in owners:
+            own = owned_pods(obj, pods)
+            if unproven(own, (), now) or not _all_there(obj, own).ready:
+                return False
+    return True
+
+
+class _Settling:
+    """The runs that were seen to go on. How long they do is taken from this machine's clock as well as from the
+    node's, which may be wrong."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str, str], datetime.datetime] = {}
+
+    def left(self, runs: Iterable[Run], now: datetime.datetime) -> list[Run]:
+        """Those of the runs that have not been seen for as long as they need."""
+        return [run for run in runs if not run.began or self._for(run, now) < run.needs]
+
+    def _for(self, run: Run, now: datetime.datetime) -> float:
+        return (now - self._seen.setdefault(run.key, now)).total_seconds()
+
+
+def _causes(waiting: Iterable[ObjectName], mirrored: Mirrored, now: datetime.datetime) -> list[Cause]:
+    return [cause for name in waiting if (cause := _cause(name, mirrored, now))]
+
+
+def _cause(name: ObjectName, mirrored: Mirrored, now: datetime.datetime, *, late: bool = False) -> Cause | None:
+    obj = _find(name, mirrored)
+    if obj is None:
+        return None
+    pods = current_pods(obj, _pods(obj, mirrored), _objects("ReplicaSet", name, mirrored))
+    return diagnose(obj, pods, _objects("Event", name, mirrored), now, late=late)
 
 
 def _objects(kind: str, beside: ObjectName, mirrored: Mirrored) -> list[Object]:
@@ -136,36 +192,48 @@ class _Freeing:
         self._api, self._progress = api, progress
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def free(self, waiting: Iterable[ObjectName], mirrored: Mirrored) -> None:
+    def free(self, waiting: Iterable[ObjectName], mirrored: Mirrored, now: datetime.datetime) -> None:
         """Begins it. Raises what became of those begun before: DataAtRisk, or an error of the API server's."""
         for task in self._tasks.values():
             if task.done():
                 task.result()
-        now = datetime.datetime.now(datetime.UTC)
         for name in waiting:
             obj = _find(name, mirrored) if name.kind == "StatefulSet" else None
             events = _objects("Event", name, mirrored)
-            for pod in stuck_pods(obj, _pods(obj, mirrored), events, now) if obj else ():
+            for pod in stuck_pods(obj, _pods(obj, mirrored), events, now) if obj and not status(obj).ready else ():
                 if pod["metadata"]["uid"] not in self._tasks:
                     self._progress(f"deletes pod {pod['metadata']['name']}: broken, and the rollout waits for it")
                     self._tasks[pod["metadata"]["uid"]] = asyncio.create_task(end_pod(pod, self._api))
 
 
-def _late(waiting: dict[ObjectName, Status], mirrored: Mirrored, deadline: float) -> list[Cause]:
-    """What to say at the deadline: the first object that is not ready, and what its pods say."""
+def _late(
+    waiting: dict[ObjectName, Status], mirrored: Mirrored, deadline: float, now: datetime.datetime
+) -> list[Cause]:
+    """What to say at the deadline of each object that is not ready: why, as far as its pods tell, and what they are."""
     late = []
-    for name, now in waiting.items():
+    for name, seen in waiting.items():
         obj = _find(name, mirrored)
         mine = _pods(obj, mirrored) if obj else []
         told = tuple(f"Pod {p['metadata']['name']}: {p.get('status', {}).get('phase')}" for p in mine)
-        why = f"{now.message} after {deadline:g} s"
-        late.append(Cause(Kind.DEADLINE, name, why, "see its pods; raise `deadline` if it only needs longer", told))
+        why = f"{seen.message} after {deadline:g} s"
+        cause = _cause(name, mirrored, now, late=True)
+        if cause:
+            late.append(dataclasses.replace(cause, evidence=(*cause.evidence, f"{name}: {why}")))
+        else:
+            fix = "see its pods; raise `deadline` if it only needs longer"
+            late.append(Cause(Kind.DEADLINE, name, why, fix, told))
     return late
+
+
+_OF_ITS_OWN_LOG = frozenset(
+    {Kind.CRASH_LOOP, Kind.OUT_OF_MEMORY, Kind.STARTUP, Kind.READINESS, Kind.LIVENESS, Kind.DEADLINE}
+)
+"""Causes of which a container's log may tell more."""
 
 
 async def _not_ready(cause: Cause, api: Api) -> CarbonError:
     evidence = [*cause.evidence]
-    if cause.kind in {Kind.CRASH_LOOP, Kind.OUT_OF_MEMORY, Kind.DEADLINE}:
+    if cause.kind in _OF_ITS_OWN_LOG:
         evidence += await last_words(cause.object, api)
     # An image that is not to be had is no fault of the component: it waits for somebody to bring it.
     kind = Blocked if cause.kind is Kind.IMAGE else NotReady
@@ -173,13 +241,16 @@ async def _not_ready(cause: Cause, api: Api) -> CarbonError:
 
 
 async def last_words(name: ObjectName, api: Api) -> list[str]:
-    """The last log lines of a pod's containers that crashed."""
+    """The last log lines of a pod's containers that crashed, or run and are not ready."""
     pod = await api.get(name) if name.kind == "Pod" else None
     lines: list[str] = []
     state = (pod or {}).get("status", {})
     for container in [*(state.get("initContainerStatuses") or ()), *(state.get("containerStatuses") or ())]:
-        if container.get("restartCount", 0) and not container.get("ready"):
-            text = await api.logs(name.namespace, name.name, container["name"], previous=True, lines=_LOG_LINES)
+        again = bool(container.get("restartCount"))
+        if not container.get("ready") and (again or (container.get("state") or {}).get("running")):
+            text = ""
+            if again:
+                text = await api.logs(name.namespace, name.name, container["name"], previous=True, lines=_LOG_LINES)
             text = text or await api.logs(name.namespace, name.name, container["name"], lines=_LOG_LINES)
             lines += [f"{container['name']}: {line}" for line in text.splitlines()]
     return lines

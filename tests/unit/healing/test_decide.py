@@ -304,7 +304,12 @@ def test_what_needs_something_whose_incident_is_still_open_waits_for_it_though_i
     assert (made.component, made.verdict, made.root) == ("app", Verdict.WAIT, "db")
 
 
-BEYOND = [Kind.IMAGE, Kind.OUT_OF_MEMORY, Kind.UNSCHEDULABLE, Kind.VOLUME, Kind.QUOTA]
+BEYOND = [
+    Kind.IMAGE, Kind.COMMAND, Kind.OUT_OF_MEMORY,
+    Kind.CPU, Kind.MEMORY, Kind.TAINT, Kind.CORDON, Kind.HOST_PORT, Kind.UNSCHEDULABLE,
+    Kind.VOLUME, Kind.STORAGE_CLASS, Kind.VOLUME_LOST, Kind.MOUNT,
+    Kind.QUOTA, Kind.POD_SECURITY, Kind.SERVICE_ACCOUNT, Kind.POLICY, Kind.WEBHOOK,
+]
 UNREADY = symptom(Sign.UNREADY)
 FIRST = {
     "an alias that leads elsewhere is repointed": (condition(symptom(Sign.ALIAS)), (), Remedy.REPOINT),
@@ -334,8 +339,9 @@ FIRST = {
         condition(symptom(Sign.UNREADY, Kind.CRASH_LOOP)), (Remedy.VERIFY,), Remedy.RESTART
     ),
     "a stuck rollout is finished": (condition(symptom(Sign.UNREADY, Kind.ROLLOUT)), (), Remedy.VERIFY),
-    "a missing Secret is made by materializing": (
-        condition(symptom(Sign.UNREADY, Kind.CONFIGURATION)), (), Remedy.VERIFY
+    "a missing Secret is made by materializing": (condition(symptom(Sign.UNREADY, Kind.SECRET)), (), Remedy.VERIFY),
+    "a liveness probe that fails is no reason to restart at once": (
+        condition(symptom(Sign.UNREADY, Kind.LIVENESS)), (), Remedy.VERIFY
     ),
     **{
         f"{kind}: a restart would repeat it": (condition(symptom(Sign.UNREADY, kind)), (), None) for kind in BEYOND
