@@ -13,7 +13,8 @@ from carbon_platform.materialization.checked import undisturbed
 from carbon_platform.materialization.content import in_sync
 from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
-from carbon_platform.records import CheckResult, Record
+from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
+from carbon_platform.release.copies import outdated_copies
 from carbon_platform.release.plan import plan
 from carbon_platform.release.render import Desired, render
 from carbon_platform.spec.platform import Component
@@ -38,7 +39,7 @@ async def verify(component: Component, session: Session, settle: float = 0.0) ->
             return record
         # A definition of which nobody saw a revision was begun, and perhaps never applied.
         deployed = record.digest == component.digest and (component.release is None or revision is not None)
-        if all(check.passed for check in checks) and deployed and record.revision == revision:
+        if not any(check.failed for check in checks) and deployed and record.revision == revision:
             record = dataclasses.replace(
                 record,
                 verified_at=now(),
@@ -50,7 +51,7 @@ async def verify(component: Component, session: Session, settle: float = 0.0) ->
             )
         return dataclasses.replace(record, checks=checks)
 
-    session.records.update(component.key, seen)
+    session.records.update(component.key, seen, life=before.life)
     return list(checks)
 
 
@@ -78,7 +79,9 @@ def _written(record: Record) -> tuple[str, str, str]:
 async def _ready(component: Component, session: Session) -> tuple[CheckResult, int | None]:
     """The check, and the revision that is deployed."""
     desired = await render(component, session.helm, session.api, session.settings.cache)
-    planned = await plan(component, desired, session.api)
+    planned, outdated = await asyncio.gather(
+        plan(component, desired, session.api), outdated_copies(component, session.api)
+    )
     if planned.revision is None:
         return CheckResult("ready", False, "it is not installed", now(), fix=f"carbon up {component.key}"), None
     missing = [str(change.object) for change in planned.changes if change.live is None]
@@ -87,13 +90,15 @@ async def _ready(component: Component, session: Session) -> tuple[CheckResult, i
     wrong += [f"{name} is missing" for name in missing]
     wrong += [f"{c.object}: {s.message}" for c in planned.changes if c.live and not (s := status(c.live)).ready]
     wrong += planned.unready
-    if not wrong:
+    # Whoever reads one of these works with the old value only until it begins anew.
+    copies: dict[str, str | int] = {OUTDATED_COPIES: len(outdated)} if outdated else {}
+    if not wrong and not outdated:
         result = CheckResult("ready", True, f"{len(desired.objects)} objects ready", now())
         return await with_volumes(result, component, session), number
-    cause = await _cause(desired, session)
-    detail = "; ".join([*wrong, *([str(cause)] if cause else ())])
-    fix = cause.fix if cause and not missing else f"carbon up {component.key}"
-    evidence = {"told": "\n".join(cause.evidence)} if cause and cause.evidence else {}
+    cause = await _cause(desired, session) if wrong else None
+    detail = "; ".join([*wrong, *([str(cause)] if cause else ()), *map(str, outdated)])
+    fix = cause.fix if cause and not missing and not outdated else f"carbon up {component.key}"
+    evidence = copies | ({"told": "\n".join(cause.evidence)} if cause and cause.evidence else {})
     result = CheckResult("ready", False, detail, now(), fix=fix, evidence=evidence)
     return await with_volumes(result, component, session), number
 
@@ -109,7 +114,7 @@ async def _content(component: Component, session: Session) -> tuple[CheckResult,
     assert component.content is not None, "a component is a release or content"
     try:
         async with asyncio.timeout(session.settings.check_seconds):
-            return in_sync(await component.content.plan(session.reach(component))), None
+            return in_sync(component, await component.content.plan(session.reach(component))), None
     except TimeoutError:
         why, fix = f"no answer within {session.settings.check_seconds:g} s", ""
     except CarbonError as error:

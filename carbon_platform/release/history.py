@@ -9,6 +9,7 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.release.helm import decode_release, encode_release, load_objects
+from carbon_platform.release.versions import Versions, versions
 from carbon_platform.spec.platform import Release
 
 
@@ -46,9 +47,10 @@ class Revision:
         texts = [base64.b64decode(data).decode() for data in crds]
         return [obj for text in (*texts, release["manifest"]) for obj in load_objects(text)]
 
-    def chart_version(self) -> str:
-        """Version of the chart it was made from."""
-        return str(self.content()["chart"]["metadata"]["version"])
+    def versions(self) -> Versions:
+        """What it was made of."""
+        release = self.content()
+        return versions(release["chart"]["metadata"], load_objects(release.get("manifest") or ""))
 
 
 async def latest(api: Api, release: Release) -> Revision | None:

@@ -43,6 +43,9 @@ async def hangs() -> None:
 
 
 class Declared(Content):
+    def objects(self) -> tuple[str, ...]:
+        return ()
+
     """Content that is as declared."""
 
     async def plan(self, reach: Reach) -> list[ContentChange]:
