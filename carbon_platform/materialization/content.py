@@ -142,7 +142,13 @@ async def _apply(
 def in_sync(component: Component, changes: Sequence[ContentChange]) -> CheckResult:
     """The check that compares content with its declaration: a warning where edits are to be told only."""
     detail = "; ".join(f"{c.object}: {c.change}" for c in changes) or "live is as declared"
-    warning = component.drift.policy == "report" and not any(change.creates for change in changes)
+    edits = bool(changes) and not any(change.creates for change in changes)
     return CheckResult(
-        "in_sync", not changes, detail, now(), evidence={"differences": len(changes)}, warning=bool(changes) and warning
+        "in_sync",
+        not changes,
+        detail,
+        now(),
+        fix=f"carbon up {component.key}" if changes else "",
+        evidence={"differences": len(changes)},
+        warning=edits and component.drift.policy == "report",
     )

@@ -50,13 +50,15 @@ async def outdated_copies(component: Component, api: Api) -> list[Copied]:
 
 async def outdated_of(component: Component, live: Mapping[ObjectName, Object | None], api: Api) -> list[Copied]:
     """The same, of the component's Secrets as they are live."""
-    found = []
+    found, originals = [], dict[ObjectName, Object | None]()
     for name, key, source in _copies(component):
         mine = live[name]
         if mine is None or key not in data_of(mine):
             continue
         origin = _origin(source, name)
-        wanted = data_of(await api.get(origin)).get(source.key)
+        if origin not in originals:
+            originals[origin] = await api.get(origin)
+        wanted = data_of(originals[origin]).get(source.key)
         if wanted is not None and _bytes(wanted) != _bytes(data_of(mine)[key]):
             found.append(Copied(name, key, origin))
         elif key in _unread(mine):
