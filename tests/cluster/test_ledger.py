@@ -262,38 +262,39 @@ async def test_healing_copies_a_secret_again(platform: Platform, session: Sessio
 async def test_what_was_taken_down_is_not_brought_back_by_who_looked_before(
     platform: Platform, session: Session, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A materialization that has nothing to do holds no lease; it ends after the uninstallation."""
+    """A sweep, and a materialization that has nothing to do, hold no lease; they end after the uninstallation."""
     platform.define()
     await platform.up(session)
-    looked, over = asyncio.Event(), asyncio.Event()
+    component, over = platform.load().components["app"], asyncio.Event()
+    looked = {"run": asyncio.Event(), "sweep": asyncio.Event()}
 
     async def proves(*told: Any) -> Proof:
         proof = await prove(*told)
-        looked.set()
+        looked["run"].set()
         await over.wait()
         return proof
 
+    async def checks(*told: Any) -> list[CheckResult]:
+        looked["sweep"].set()
+        await over.wait()
+        return []
+
     monkeypatch.setattr("carbon_platform.materialization.release.prove", proves)
-    late = asyncio.create_task(platform.up(session))
-    sweep = asyncio.create_task(_late_sweep(platform, session, looked))
-    await looked.wait()
-    before = session.records.get("app")
-    assert await uninstall(platform.load().components["app"], session, delete_data=False) == "uninstalled"
+    monkeypatch.setattr("carbon_platform.materialization.verify.run_checks", checks)
+    run, sweep = asyncio.create_task(platform.up(session)), asyncio.create_task(verify(component, session))
+    await asyncio.gather(*(one.wait() for one in looked.values()))
+    assert await uninstall(component, session, delete_data=False) == "uninstalled"
     over.set()
-    assert (await late).verified
+    assert (await run).verified
     await sweep
-    assert before.verified_at
     assert session.records.all() == {}
     for remedy in (Remedy.REAPPLY, Remedy.VERIFY, Remedy.RESTART):
         with pytest.raises(Overtaken, match="it was taken down"):
             await platform.up(session, remedy=remedy)
     assert await api.get(platform.name("Deployment", "app")) is None
-
-
-async def _late_sweep(platform: Platform, session: Session, looked: asyncio.Event) -> list[CheckResult]:
-    """A sweep that began before; what it recorded last is of before as well."""
-    await looked.wait()
-    return await verify(platform.load().components["app"], session)
+    monkeypatch.undo()
+    assert (await platform.up(session)).verified
+    assert session.records.get("app").verified_at
 
 
 async def test_healing_of_another_machine_does_not_bring_back_what_was_uninstalled(
