@@ -75,7 +75,12 @@ def to_run(platform: Platform, looks: Mapping[str, Look], forced: set[str]) -> l
 
 
 def _changes(one: Look) -> bool:
-    return bool(one.content or (one.plan is not None and not one.plan.empty) or (one.error and one.component.release))
+    return bool(
+        one.content
+        or one.outdated
+        or (one.plan is not None and not one.plan.empty)
+        or (one.error and one.component.release)
+    )
 
 
 def images_of(looks: Mapping[str, Look]) -> list[str]:

@@ -164,7 +164,7 @@ def _check_result(component: Component, result: CheckResult) -> dg.AssetCheckRes
         passed=result.passed,
         asset_key=component.key,
         check_name=result.name,
-        severity=dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if result.warning else dg.AssetCheckSeverity.ERROR,
         description=result.detail,
         metadata=metadata,
     )

@@ -96,7 +96,8 @@ def of_release(component: Component, changes: Iterable[Change], foreign: Revisio
 
 def of_content(component: Component, changes: Iterable[ContentChange]) -> Drift:
     """The drift that the plan of applied content is. Nobody notes down who changed content."""
-    return _drift(component, tuple(ObjectDrift(Deed.EDITED, change.object, (), change.change) for change in changes))
+    deeds = ((Deed.DELETED if change.creates else Deed.EDITED, change) for change in changes)
+    return _drift(component, tuple(ObjectDrift(deed, change.object, (), change.change) for deed, change in deeds))
 
 
 def _drift(component: Component, objects: tuple[ObjectDrift, ...]) -> Drift:

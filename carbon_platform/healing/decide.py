@@ -216,6 +216,8 @@ def choose(condition: Condition, tried: Sequence[Remedy]) -> Remedy | None:
     differs = signs & DIFFERS
     if differs:
         return Remedy.REPOINT if differs == {Sign.ALIAS} and Remedy.REPOINT not in tried else Remedy.REAPPLY
+    if Sign.COPY in signs and (Remedy.RECOPY not in tried or signs == {Sign.COPY}):
+        return Remedy.RECOPY
     ladder: list[Remedy] = []
     if Sign.JOB_FAILED in signs and condition.reruns_jobs:
         ladder.append(Remedy.RERUN_JOB)

@@ -8,7 +8,7 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.health.cause import Cause, Kind, rank, root
 from carbon_platform.health.status import status
-from carbon_platform.records import Record
+from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
@@ -21,6 +21,7 @@ class Sign(enum.StrEnum):
     MISSING = "missing"
     EDITED = "edited"
     ALIAS = "alias edited"
+    COPY = "copied secret differs"
     UNREADY = "not ready"
     JOB_FAILED = "job failed"
     CHECK = "check failed"
@@ -96,13 +97,17 @@ def of_record(component: Component, record: Record, since: str = "") -> list[Sym
     if record.checks_digest != component.checks_digest:
         return []
     return [
-        # Content that could not be compared is not known to differ.
-        Symptom(
-            Sign.CONTENT if "differences" in check.evidence else Sign.CHECK, check.name, check.detail, fix=check.fix
-        )
+        Symptom(_sign(check), check.name, check.detail, fix=check.fix)
         for check in record.checks
-        if not check.passed and check.name != "ready" and check.at >= since
+        if check.failed and (check.name != "ready" or OUTDATED_COPIES in check.evidence) and check.at >= since
     ]
+
+
+def _sign(check: CheckResult) -> Sign:
+    if OUTDATED_COPIES in check.evidence:
+        return Sign.COPY
+    # Content that could not be compared is not known to differ.
+    return Sign.CONTENT if "differences" in check.evidence else Sign.CHECK
 
 
 def first_cause(symptoms: Iterable[Symptom]) -> Cause | None:

@@ -14,6 +14,7 @@ from carbon_platform.cluster.watch import Mirrors
 from carbon_platform.errors import Blocked, CarbonError, PermissionDenied
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
+from carbon_platform.release.copies import Copied
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.plan import Action, Plan
 from carbon_platform.spec.platform import Component
@@ -38,19 +39,28 @@ def needs_problems(component: Component, records: Mapping[str, Record], waived: 
     for need in sorted(set(component.needs) - set(waived)):
         record = records.get(need, Record(need))
         late = record.verified_at < max(record.failed_at, record.changed_at)
-        if not record.verified_at or late or not all(check.passed for check in record.checks):
+        if not record.verified_at or late or any(check.failed for check in record.checks):
             problems.append(Problem(f"it needs {need}, which is not verified", f"carbon up {need}"))
     return problems
 
 
-async def preflight(component: Component, plan: Plan, unprepared: Iterable[ObjectName], session: Session) -> None:
+async def preflight(
+    component: Component,
+    plan: Plan,
+    unprepared: Iterable[ObjectName],
+    session: Session,
+    copies: Sequence[Copied] = (),
+    readers: Sequence[Object] = (),
+) -> None:
     """Raise PermissionDenied or Blocked with every problem; reads only (reviews of our own access included).
 
-    `unprepared` are namespaces and Secrets that must be made before.
+    `unprepared` are namespaces and Secrets that must be made before; `copies` are made again, `readers` restarted.
     """
     api = session.api
     problems = needs_problems(component, session.records.all())
-    denied = await _denied(component, _of_plan(plan, unprepared), api)
+    deeds = [(verb, copied.secret) for copied in copies for verb in ("update", "patch")]
+    deeds += [("patch", ObjectName.of(reader)) for reader in readers]
+    denied = await _denied(component, [*deeds, *_of_plan(plan, unprepared)], api)
     problems += denied
     problems += [
         Problem(f"the API server refuses {change.object}: {change.reason}", "correct the values")
@@ -111,6 +121,7 @@ async def _denied(component: Component, deeds: Iterable[tuple[str, ObjectName]],
         return []
     wanted: set[tuple[str, str, str, str]] = set()
     release = component.release
+    wanted |= {(verb, "", "configmaps", component.namespace) for verb in ("get", "create", "patch")}
     if release is not None:
         wanted |= {(verb, "", "secrets", release.namespace) for verb in ("list", "create", "update")}
         wanted |= {

@@ -1,8 +1,11 @@
 """What a remedy does by itself, before the ordinary plan is applied."""
 
+import dataclasses
 import json
+from collections.abc import Collection, Sequence
 
 from carbon_platform.cluster.client import Api
+from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import Blocked
 from carbon_platform.health.status import status
@@ -11,6 +14,7 @@ from carbon_platform.materialization.outcome import Steps
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record
+from carbon_platform.release.copies import Copied, copies_read
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.history import Revision, revisions
 from carbon_platform.spec.platform import Component
@@ -28,6 +32,17 @@ async def treat(remedy: Remedy | None, component: Component, desired: Desired, a
         with steps.timed(Step.APPLY, "runs its failed jobs again"):
             return [f"deleted {name}, to run again" for name in await _delete_failed_jobs(desired, api)]
     return []
+
+
+async def restart_readers(
+    copies: Collection[Copied], reading: Sequence[Object], desired: Desired, api: Api
+) -> list[str]:
+    """Restart who reads what was copied again; what was done."""
+    if not copies:
+        return []
+    restarted = await restart(dataclasses.replace(desired, objects=tuple(reading)), api)
+    await copies_read(copies, api)
+    return [f"restarted {name}, which reads what was copied" for name in restarted]
 
 
 async def _delete_failed_jobs(desired: Desired, api: Api) -> list[ObjectName]:

@@ -17,7 +17,8 @@ from carbon_platform.materialization.checked import undisturbed
 from carbon_platform.materialization.content import in_sync
 from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
-from carbon_platform.records import CheckResult, Record
+from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
+from carbon_platform.release.copies import outdated_copies
 from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.history import latest
 from carbon_platform.release.plan import plan
@@ -43,7 +44,7 @@ async def verify(component: Component, session: Session, settle: float = 0.0) ->
             return record
         # A definition of which nobody saw a revision was begun, and perhaps never applied.
         deployed = record.digest == component.digest and (component.release is None or revision is not None)
-        if all(check.passed for check in checks) and deployed and record.revision == revision:
+        if not any(check.failed for check in checks) and deployed and record.revision == revision:
             record = dataclasses.replace(
                 record,
                 verified_at=now(),
@@ -55,7 +56,7 @@ async def verify(component: Component, session: Session, settle: float = 0.0) ->
             )
         return dataclasses.replace(record, checks=checks)
 
-    session.records.update(component.key, seen)
+    session.records.update(component.key, seen, life=before.life)
     return list(checks)
 
 
@@ -87,7 +88,9 @@ async def _ready(component: Component, session: Session) -> tuple[CheckResult, i
     if revision is None:
         return CheckResult("ready", False, "it is not installed", now(), fix=f"carbon up {component.key}"), None
     desired = await stored(component, revision, session.api, session.settings.cache)
-    planned = await plan(component, desired, session.api)
+    planned, outdated = await asyncio.gather(
+        plan(component, desired, session.api), outdated_copies(component, session.api)
+    )
     missing = [str(change.object) for change in planned.changes if change.live is None]
     number, how = revision.number, revision.status
     wrong = [] if planned.installed else [f"revision {number} is {how}"]
@@ -96,13 +99,15 @@ async def _ready(component: Component, session: Session) -> tuple[CheckResult, i
     wrong += planned.unready
     restarts = await _restarts(desired, session.records.get(component.key), session)
     wrong += restarts
-    if not wrong:
+    # Whoever reads one of these works with the old value only until it begins anew.
+    copies: dict[str, str | int] = {OUTDATED_COPIES: len(outdated)} if outdated else {}
+    if not wrong and not outdated:
         result = CheckResult("ready", True, f"{len(desired.objects)} objects ready", now())
         return await with_volumes(result, component, session), number
-    cause = await _cause(desired, session, every=bool(restarts))
-    detail = "; ".join([*wrong, *([str(cause)] if cause else ())])
-    fix = cause.fix if cause and not missing else f"carbon up {component.key}"
-    evidence = {"told": "\n".join(cause.evidence)} if cause and cause.evidence else {}
+    cause = await _cause(desired, session, every=bool(restarts)) if wrong else None
+    detail = "; ".join([*wrong, *([str(cause)] if cause else ()), *map(str, outdated)])
+    fix = cause.fix if cause and not missing and not outdated else f"carbon up {component.key}"
+    evidence = copies | ({"told": "\n".join(cause.evidence)} if cause and cause.evidence else {})
     result = CheckResult("ready", False, detail, now(), fix=fix, evidence=evidence)
     return await with_volumes(result, component, session), number
 
@@ -131,7 +136,7 @@ async def _content(component: Component, session: Session) -> tuple[CheckResult,
     assert component.content is not None, "a component is a release or content"
     try:
         async with asyncio.timeout(session.settings.check_seconds):
-            return in_sync(await component.content.plan(session.reach(component))), None
+            return in_sync(component, await component.content.plan(session.reach(component))), None
     except TimeoutError:
         why, fix = f"no answer within {session.settings.check_seconds:g} s", ""
     except CarbonError as error:

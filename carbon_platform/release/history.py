@@ -11,6 +11,7 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.release.helm import decode_release, encode_release
 from carbon_platform.release.inputs import LABEL, Inputs, labelled
 from carbon_platform.release.manifest import crds_of, load_objects
+from carbon_platform.release.versions import Versions, versions
 from carbon_platform.spec.platform import Release
 
 
@@ -67,9 +68,9 @@ class Revision:
         """The CRDs that its chart keeps in crds/. Those of charts within are not stored with a revision."""
         return crds_of((self.content.get("chart") or {}).get("files") or ())
 
-    def chart_version(self) -> str:
-        """Version of the chart it was made from."""
-        return str(self.content["chart"]["metadata"]["version"])
+    def versions(self) -> Versions:
+        """What it was made of."""
+        return versions(self.content["chart"]["metadata"], self.applied)
 
 
 async def latest(api: Api, release: Release) -> Revision | None:

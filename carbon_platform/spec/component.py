@@ -47,7 +47,7 @@ class SecretSource(Strict):
 
 
 class SecretKey(Strict):
-    """Where the value of one key of a Secret comes from, the first time. It is never changed afterwards."""
+    """Where the value of one key of a Secret comes from, the first time. Only a copy changes later, with its source."""
 
     generate: int | None = Field(None, ge=8, le=256, description="So many random letters and digits.")
     literal: str | None = Field(None, description="For what is no secret but belongs beside one, such as a user name.")

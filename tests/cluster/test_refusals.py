@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from carbon_platform.release.render import render
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.errors import WebhookFailed
@@ -14,7 +15,6 @@ from carbon_platform.drift.drift import Verdict
 from carbon_platform.errors import Blocked
 from carbon_platform.materialization.session import Session
 from carbon_platform.release.plan import Action, plan
-from carbon_platform.release.render import render
 from tests.cluster.platform import Platform
 
 WEBHOOK = "prices.guard.example.com"

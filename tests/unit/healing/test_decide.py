@@ -305,10 +305,24 @@ def test_what_needs_something_whose_incident_is_still_open_waits_for_it_though_i
 
 
 BEYOND = [
-    Kind.IMAGE, Kind.COMMAND, Kind.OUT_OF_MEMORY,
-    Kind.CPU, Kind.MEMORY, Kind.TAINT, Kind.CORDON, Kind.HOST_PORT, Kind.UNSCHEDULABLE,
-    Kind.VOLUME, Kind.STORAGE_CLASS, Kind.VOLUME_LOST, Kind.MOUNT,
-    Kind.QUOTA, Kind.POD_SECURITY, Kind.SERVICE_ACCOUNT, Kind.POLICY, Kind.WEBHOOK,
+    Kind.IMAGE,
+    Kind.COMMAND,
+    Kind.OUT_OF_MEMORY,
+    Kind.CPU,
+    Kind.MEMORY,
+    Kind.TAINT,
+    Kind.CORDON,
+    Kind.HOST_PORT,
+    Kind.UNSCHEDULABLE,
+    Kind.VOLUME,
+    Kind.STORAGE_CLASS,
+    Kind.VOLUME_LOST,
+    Kind.MOUNT,
+    Kind.QUOTA,
+    Kind.POD_SECURITY,
+    Kind.SERVICE_ACCOUNT,
+    Kind.POLICY,
+    Kind.WEBHOOK,
 ]
 UNREADY = symptom(Sign.UNREADY)
 FIRST = {
@@ -321,6 +335,14 @@ FIRST = {
         condition(symptom(Sign.ALIAS), symptom(Sign.EDITED)), (), Remedy.REAPPLY
     ),
     "content that differs is applied": (condition(symptom(Sign.CONTENT)), (), Remedy.REAPPLY),
+    "a secret that no longer follows its original is copied again": (condition(symptom(Sign.COPY)), (), Remedy.RECOPY),
+    "and before its reader, which crashes, is tried otherwise": (
+        condition(symptom(Sign.COPY), symptom(Sign.UNREADY, Kind.CRASH_LOOP)), (), Remedy.RECOPY
+    ),
+    "once copied, its reader is proven and restarted": (
+        condition(symptom(Sign.COPY), UNREADY), (Remedy.RECOPY, Remedy.VERIFY), Remedy.RESTART
+    ),
+    "what was deleted comes before a copy": (condition(symptom(Sign.COPY), symptom(Sign.MISSING)), (), Remedy.REAPPLY),
     "a failed job is run again": (condition(symptom(Sign.JOB_FAILED), reruns_jobs=True), (), Remedy.RERUN_JOB),
     "once": (condition(symptom(Sign.JOB_FAILED), reruns_jobs=True), (Remedy.RERUN_JOB,), None),
     "a failed job of what can't run it again is reported": (condition(symptom(Sign.JOB_FAILED)), (), None),

@@ -14,7 +14,7 @@ from carbon_platform.healing.examine import findings
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, first_cause, of_record, of_release
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.records import CheckResult, Record
+from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
@@ -150,6 +150,14 @@ def test_checks_that_failed_are_symptoms_unless_the_checks_are_others_by_now(pla
     differs = dataclasses.replace(unknown, evidence={"differences": 2})
     signs = [of_record(component, dataclasses.replace(record, checks=(one,)))[0].sign for one in (differs, unknown)]
     assert signs == [Sign.CONTENT, Sign.CHECK], "what can't be compared is not known to differ"
+    told = dataclasses.replace(record, checks=(dataclasses.replace(differs, warning=True),))
+    assert of_record(component, told) == [], "what is to be told only is nothing to heal"
+
+
+def test_a_copy_that_does_not_follow_its_original_is_one_though_everything_else_is_ready(platform: Platform) -> None:
+    ready = dataclasses.replace(check("ready", passed=False), evidence={OUTDATED_COPIES: 1})
+    record = verified(platform, "app", checks=(ready,))
+    assert [symptom.sign for symptom in of_record(platform.components["app"], record)] == [Sign.COPY]
 
 
 EXEMPT = {
