@@ -138,6 +138,12 @@ class Records:
         with self._open() as db:
             db.execute("delete from record where cluster = ? and component = ?", (self._cluster, component))
 
+    def take_over(self, cluster: str) -> None:
+        """Know what is known of it under another name, where nothing is known under this one."""
+        with self._open() as db:
+            known = "insert or ignore into record select ?, component, body from record where cluster = ?"
+            db.execute(known, (self._cluster, cluster))
+
 
 def _decode(component: str, body: dict[str, Any]) -> Record:
     values = _known(Record, body)

@@ -35,7 +35,7 @@ from carbon_platform.release.lease import holder_of, lease_name
 from carbon_platform.release.plan import compare
 from carbon_platform.release.render import Desired, render
 from carbon_platform.settings import Settings
-from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.load import definition_files, load_platform
 from carbon_platform.spec.platform import Platform
 
 _LOG = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ class _Following:
 
     async def follow(self) -> None:
         """Return when the definitions have changed; after a while also when something could not be watched."""
-        definitions = _stamp(_definitions(self._settings.defs))
+        definitions = _stamp(definition_files(self._settings))
         platform = load_platform(self._settings)
         releases = [component for component in platform.components.values() if component.release]
         charts = _charts(platform)
@@ -202,7 +202,7 @@ class _Following:
             await self._open(stack, wake)
             loop = asyncio.get_running_loop()
             began, view = loop.time(), View()
-            while (_stamp(_definitions(self._settings.defs)), _stamp(_files(charts))) == stamp:
+            while (_stamp(definition_files(self._settings)), _stamp(_files(charts))) == stamp:
                 wake.clear()
                 view = await self._look(platform)
                 self._publish(view)
@@ -352,10 +352,6 @@ _IDLE_SECONDS = 5.0
 def _pause_after(last: _Explained | _Unanswered | None) -> float:
     """Seconds until the same is asked once more."""
     return min(2 * last.pause, _LONGEST_PAUSE_SECONDS) if last else _LOOK_AGAIN_SECONDS
-
-
-def _definitions(defs: Path) -> Iterable[Path]:
-    return defs.glob("*/defs.yaml")
 
 
 def _charts(platform: Platform) -> set[Path]:

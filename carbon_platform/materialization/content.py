@@ -9,7 +9,7 @@ from carbon_platform.materialization.preflight import needs_problems
 from carbon_platform.materialization.prepared import guard_prepared
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.record import record_change, record_failure, record_outcome
-from carbon_platform.materialization.session import Session
+from carbon_platform.materialization.session import Session, mark_environment
 from carbon_platform.records import CheckResult
 from carbon_platform.release.lease import held
 from carbon_platform.release.prepare import missing, prepare
@@ -48,6 +48,7 @@ async def _materialize(component: Component, session: Session, options: Options,
     if changes or unprepared or options.redeploy:
         guard_prepared(component, unprepared, session, options)
         with steps.timed(Step.CLAIM):
+            await mark_environment(session, steps.tell)
             await prepare(component, session.api)
             claim = held(
                 session.api, component.namespace, component.release_name, session.settings.writer_seconds, steps.tell

@@ -23,7 +23,7 @@ from carbon_platform.materialization.record import (
 from carbon_platform.materialization.redact import redactor
 from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes
 from carbon_platform.materialization.replace import outdated, replace_pods
-from carbon_platform.materialization.session import Session
+from carbon_platform.materialization.session import Session, mark_environment
 from carbon_platform.materialization.treat import roll_back_target, treat
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
@@ -167,6 +167,7 @@ async def _deploy(
     guard_prepared(component, unprepared, session, options)
     with steps.timed(Step.PREFLIGHT):
         await preflight(component, planned, unprepared, session)
+        await mark_environment(session, steps.tell)
         made = await prepare(component, api) if unprepared else []
     with steps.timed(Step.CLAIM):
         lease = held(api, release.namespace, release.name, session.settings.writer_seconds, steps.tell)

@@ -75,7 +75,7 @@ _MODELS = {
     "## Heal": component.HealSpec,
     "## Drift": component.DriftSpec,
     "## Chart": component.ChartRef,
-    "## Profiles": component.Overlay,
+    "## Overlays": component.Overlay,
     "## Secrets": component.SecretSpec,
 }
 
@@ -105,15 +105,15 @@ def test_the_keys_of_every_check_are_told() -> None:
     assert set(base.Check.model_fields) <= told
 
 
-@pytest.mark.parametrize("profile", ["local", "production"])
-def test_the_examples_of_components_load(definitions: Definitions, profile: component.Profile) -> None:
+@pytest.mark.parametrize("environment", ["local", "production"])
+def test_the_examples_of_components_load(definitions: Definitions, environment: str) -> None:
     definitions.chart("price-api")
     definitions.chart()
     for need in ("postgres", "kafka"):
         definitions.release(need)
     for number, example in enumerate(pages.blocks(pages.page("components.md"), "yaml")):
         definitions.write(f"example_{number}", example)
-    loaded = definitions.load(profile)
+    loaded = definitions.load(environment)
     assert {"example_0", "example_1"} <= set(loaded.components)
     assert loaded.components["example_0"].endpoints[0].host == "prices.254carbon.com"
 

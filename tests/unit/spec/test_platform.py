@@ -1,4 +1,4 @@
-"""The platform as a profile resolves it: what a component is, and when its digests change."""
+"""The platform as an environment resolves it: what a component is, and when its digests change."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +8,21 @@ import pytest
 from carbon_platform.settings import Settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
-from tests.definitions import Definitions
+from carbon_platform.spec.platform import Platform
+from tests.definitions import Definitions, environments
 
 SECRETS = [{"name": "s", "keys": {"password": {"generate": 32}}}]
 
 
-@pytest.mark.parametrize("profile", ["local", "production"])
-def test_the_real_platform_is_right_under_both_profiles(profile: str) -> None:
-    platform = load_platform(Settings(profile=profile))  # type: ignore[arg-type]
+def shipped(folder: Path, overlay: str) -> Platform:
+    """The real platform, in an environment with this overlay."""
+    file = environments(folder, {"its": {"cluster": {"context": "its"}, "overlays": [overlay]}})
+    return load_platform(Settings(environments=file, env="its"))
+
+
+@pytest.mark.parametrize("overlay", ["local", "production"])
+def test_the_real_platform_is_right_under_both_overlays(overlay: str, tmp_path: Path) -> None:
+    platform = shipped(tmp_path, overlay)
     assert {"postgres", "redis", "object_store", "kafka", "trino"} <= set(platform.components)
     for key, component in platform.components.items():
         assert component.key == key
@@ -26,15 +33,15 @@ def test_the_real_platform_is_right_under_both_profiles(profile: str) -> None:
     assert set(platform.order) == set(platform.components)
 
 
-def test_both_profiles_have_the_same_components_and_checks() -> None:
-    local, production = (load_platform(Settings(profile=profile)) for profile in ("local", "production"))
+def test_both_overlays_have_the_same_components_and_checks(tmp_path: Path) -> None:
+    local, production = (shipped(tmp_path, overlay) for overlay in ("local", "production"))
     assert local.needs.keys() == production.needs.keys()
     for key, component in local.components.items():
         assert component.checks.keys() == production.components[key].checks.keys()
 
 
 def test_nothing_but_what_says_so_is_pulled_from_a_registry_locally() -> None:
-    for component in load_platform(Settings(profile="local")).components.values():
+    for component in load_platform(Settings()).components.values():
         if component.release and not component.release.needs_registry:
             assert component.release.values["image"]["repository"].startswith("localhost/carbon/")
 
@@ -52,7 +59,7 @@ def test_a_component_is_what_its_file_says(definitions: Definitions) -> None:
         deadline="1m30s",
         verify={"cron": "*/5 * * * *"},
         values={"host": "app.{{ domain }}", "n": 3, "keep": 1},
-        profiles={"local": {"values": {"n": 1, "keep": None}}},
+        overlays={"local": {"values": {"n": 1, "keep": None}}},
         endpoints=[{"name": "web", "service": "app", "port": 80, "host": "app.{{ domain }}"}],
         checks=[{"type": "trino.query", "sql": "select {{ values.n }}", "deadline": 5}],
     )
@@ -71,12 +78,12 @@ def test_a_component_is_what_its_file_says(definitions: Definitions) -> None:
     assert definitions.load("production").components["app"].release.values["n"] == 3  # type: ignore[union-attr]
 
 
-def test_needs_and_chart_of_a_profile_replace_the_others(definitions: Definitions) -> None:
+def test_needs_and_chart_of_an_overlay_replace_the_others(definitions: Definitions) -> None:
     definitions.chart()
     for key in ("a", "b"):
         definitions.release(key)
     upstream = {"oci": "oci://charts.example/c", "version": "1.2.3"}
-    definitions.release("c", needs=["a"], profiles={"production": {"needs": ["b"], "chart": upstream}})
+    definitions.release("c", needs=["a"], overlays={"production": {"needs": ["b"], "chart": upstream}})
     local, production = definitions.load().components["c"], definitions.load("production").components["c"]
     assert (local.needs, production.needs) == (("a",), ("b",))
     assert production.release is not None
@@ -130,7 +137,7 @@ CHANGES: dict[str, Callable[[Definitions], object]] = {
     "a new template": lambda d: d.chart(service="kind: Service"),
     "a value": written(values={"a": 2, "b": {"c": 2}}),
     "a deep value": written(values={"a": 1, "b": {"c": 3}}),
-    "a value of the profile": written(profiles={"local": {"values": {"a": 2}}}),
+    "a value of the overlay": written(overlays={"local": {"values": {"a": 2}}}),
     "a new key of a secret": written(
         secrets=[{"name": "s", "keys": {"password": {"generate": 32}, "user": {"literal": "x"}}}]
     ),
@@ -159,7 +166,7 @@ STAYS: dict[str, Callable[[Definitions], object]] = {
     "endpoints": written(endpoints=[{"name": "a", "service": "a", "port": 1}]),
     "deadline and schedule": written(deadline="5m", verify={"cron": "* * * * *"}, heal={"budget": 0}),
     "what is done about drift": written(drift={"policy": "report", "managers": ["backup-tool"]}),
-    "values of another profile": written(profiles={"production": {"values": {"a": 9}}}),
+    "values of another overlay": written(overlays={"production": {"values": {"a": 9}}}),
     "another component": lambda d: d.release("other", values={"a": 1}),
     "a comment in defs.yaml": edited("defs/probe/defs.yaml"),
 }
