@@ -6,7 +6,7 @@ import typer
 
 app = typer.Typer(
     help="Which environments there are, which is chosen, and whose a cluster is.",
-    epilog="Examples: carbon env · carbon env list --json · carbon --env production env adopt",
+    epilog="Examples: carbon env · carbon env list --json · carbon env adopt --env production",
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -72,7 +72,7 @@ def show(*, json: bool) -> None:
     console.print(shown)
 
 
-@app.command(epilog="Examples: carbon --env production env adopt · carbon --env staging env adopt --yes")
+@app.command(epilog="Examples: carbon env adopt --env production · carbon env adopt --env staging --yes")
 def adopt(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     json: Json = False,

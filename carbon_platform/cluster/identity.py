@@ -40,7 +40,7 @@ def refuse_other(owner: str, environment: str, cluster: str) -> None:
             f"{cluster} is the cluster of environment {owner!r}, not of {environment!r}; nothing of it was read",
             f"its {_NAMESPACE} carries that name in the annotation {OWNER}",
             f"carbon --env {owner} …; if it is to be that of {environment!r} from now on:"
-            f" carbon --env {environment} env adopt",
+            f" carbon env adopt --env {environment}",
         )
 
 

@@ -81,7 +81,7 @@ async def mark_environment(session: Session, tell: Callable[[str], None]) -> Non
         try:
             await claim(session.api, name)
         except (PermissionDenied, Rejected) as error:
-            tell(f"the cluster can't be named {name!r}: {error.summary}; who may: carbon --env {name} env adopt")
+            tell(f"the cluster can't be named {name!r}: {error.summary}; who may: carbon env adopt --env {name}")
         session.named = True
 
 

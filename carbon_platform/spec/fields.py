@@ -83,10 +83,9 @@ def _lookup(reference: str, names: Mapping[str, Any], path: tuple[str | int, ...
     found: Any = names
     for part in reference.split("."):
         if not isinstance(found, Mapping) or part not in found:
+            near = [key for key in found if isinstance(key, str)] if isinstance(found, Mapping) else []
             known = ", ".join(sorted(names))
-            raise UnknownReference(
-                f"{{{{ {reference} }}}} names nothing{nearest(reference, names)} There are: {known}", path
-            )
+            raise UnknownReference(f"{{{{ {reference} }}}} names nothing{nearest(part, near)} There are: {known}", path)
         found = found[part]
     return found
 
