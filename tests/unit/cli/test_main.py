@@ -12,8 +12,10 @@ import pytest
 import typer.main
 
 from carbon_platform.cli import cluster
+from carbon_platform.cli.environments import names
 from carbon_platform.cli.main import app, env_first, main
 from carbon_platform.errors import CarbonError
+from carbon_platform.settings import settings
 from tests.definitions import Definitions, environments
 
 
@@ -135,6 +137,54 @@ def test_wrong_definitions_end_with_two_and_every_line(
     told.release("app", needs=["nobody"])
     assert carbon(monkeypatch, "plan") == 2
     assert f"{told.file('app')}:" in capsys.readouterr().err
+
+
+def test_every_environment_is_listed_and_the_chosen_one_is_marked(
+    told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"cluster": {"context": "prod"}, "overlays": ["base", "eu"], "state": "kept", "confirm": True}
+    file = environments(told.folder, {"production": said}, definitions=["shipped"])
+    assert carbon(monkeypatch, "env", "list", "--env", "production", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    common = {"domain": "254carbon.com"}
+    assert listed == {
+        "file": str(file),
+        "chosen": "production",
+        "definitions": [str(told.defs)],
+        "environments": [
+            {
+                "name": "local",
+                "chosen": False,
+                "cluster": "local",
+                "overlays": ["local"],
+                "state": str(told.folder / "home"),
+                "confirm": False,
+            }
+            | common,
+            {
+                "name": "production",
+                "chosen": True,
+                "cluster": "prod",
+                "overlays": ["base", "eu"],
+                "state": str(told.folder / "kept"),
+                "confirm": True,
+            }
+            | common,
+        ],
+    }
+    settings.cache_clear()
+    assert carbon(monkeypatch, "env", "--env=production") == 0
+    chosen = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("*"))
+    assert "production" in chosen
+    assert "base, eu" in chosen
+
+
+def test_environments_are_completed_by_name(told: Definitions) -> None:
+    file = environments(told.folder, {"production": {"cluster": {"context": "prod"}}})
+    assert names() == ["local", "production"]
+    settings.cache_clear()
+    file.write_text("environments: [", encoding="utf-8")
+    assert names() == []
 
 
 NO_CLUSTER = "there is no local cluster on this machine"
