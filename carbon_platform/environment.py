@@ -100,7 +100,7 @@ class Environments:
     """None when the file does not say."""
 
 
-_ALL = "the environments"
+_ALL = "in the environments"
 _BUILT_IN = Environment(LOCAL, overlays=(LOCAL,))
 
 

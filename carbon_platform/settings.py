@@ -134,5 +134,5 @@ def settings() -> Settings:
     except ValidationError as error:
         wrong = [f"CARBON_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
         raise ConfigurationError(
-            "wrong settings in the environment", "; ".join(wrong), "correct or unset these variables"
+            "wrong environment variables", "; ".join(wrong), "correct or unset these variables"
         ) from error

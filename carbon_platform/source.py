@@ -119,10 +119,10 @@ def validate(model: type[_Model], data: object, source: Source, at: Place) -> _M
         return [source.problem((*at, *e["loc"]), _explain(e, model)) for e in error.errors()]
 
 
-def refused(problems: Sequence[Problem], what: str) -> ConfigurationError:
+def refused(problems: Sequence[Problem], where: str) -> ConfigurationError:
     """The error that lists all problems, by file and line."""
     return ConfigurationError(
-        f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in {what}",
+        f"{len(problems)} problem{'s' if len(problems) > 1 else ''} {where}",
         "see each file and line below",
         "correct them; nothing was changed",
         [str(problem) for problem in sorted(problems, key=lambda p: (str(p.file), p.line))],

@@ -66,7 +66,7 @@ def load_platform(settings: Settings) -> Platform:
     problems.extend(_cycles(parsed, components))
     problems.extend(_duplicate_releases(parsed, components))
     if problems:
-        raise refused(problems, "the platform's definitions")
+        raise refused(problems, "in the platform's definitions")
     return Platform(environment.name, components)
 
 
