@@ -35,7 +35,7 @@ def gone(name: str, written: str) -> ConfigurationError:
 
 
 def _listed(value: object) -> object:
-    return value.split(os.pathsep) if isinstance(value, str) else (str(value),) if isinstance(value, Path) else value
+    return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
 
 
 def _xdg(variable: str, default: str) -> Path:
