@@ -33,7 +33,7 @@ from benchmarks.against_peer import (
     report_timing,
 )
 from benchmarks.measure import Failed, Timing, measure
-from benchmarks.simulated import Release, releases, simulated_cluster, write_definitions
+from benchmarks.simulated import Release, environment, releases, simulated_cluster, write_definitions
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
@@ -130,10 +130,8 @@ class Bench:
             "CARBON_HOME": str(folder / "home"),
             "CARBON_CACHE": str(folder / "cache"),
             "CARBON_DEFS": str(write_definitions(folder, chosen)),
-            "CARBON_CONTEXT": cluster.layout.context,
-            "CARBON_KUBECONFIG": str(cluster.layout.kubeconfig),
+            **environment(folder, cluster.layout),
             "CARBON_HELM": str(have["helm"]),
-            "CARBON_PROFILE": "local",
             "KUBECONFIG": str(cluster.layout.kubeconfig),
             "HELM_CACHE_HOME": str(folder / "helm-cache"),
             "HELM_CONFIG_HOME": str(folder / "helm-config"),

@@ -13,6 +13,7 @@ import tenacity
 import yaml
 
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.environment import FILE
 from carbon_platform.errors import CarbonError
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.local.layout import Layout
@@ -71,6 +72,14 @@ def write_definitions(folder: Path, chosen: Iterable[Release]) -> Path:
         definition = {"type": "carbon_platform.components.HelmRelease", "attributes": attributes}
         file.write_text(yaml.safe_dump(definition, sort_keys=False), encoding="utf-8")
     return folder / "defs"
+
+
+def environment(folder: Path, layout: Layout) -> dict[str, str]:
+    """What to set so that Carbon means this cluster."""
+    cluster = {"context": layout.context, "kubeconfig": str(layout.kubeconfig)}
+    file = folder / FILE
+    file.write_text(yaml.safe_dump({"environments": {"simulated": {"cluster": cluster}}}), encoding="utf-8")
+    return {"CARBON_ENVIRONMENTS": str(file), "CARBON_ENV": "simulated"}
 
 
 def write_helmfile(folder: Path, chosen: Iterable[Release]) -> Path:

@@ -161,6 +161,12 @@ class Records:
         """Know nothing of it any more, but that it was forgotten: nobody who began before may bring it back."""
         self.update(component, lambda record: Record(component, life=record.life + 1))
 
+    def take_over(self, cluster: str) -> None:
+        """Know what is known of it under another name, where nothing is known under this one."""
+        with self._open() as db:
+            known = "insert or ignore into record select ?, component, body from record where cluster = ?"
+            db.execute(known, (self._cluster, cluster))
+
 
 def _decode(component: str, body: dict[str, Any]) -> Record:
     values = _known(Record, body)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from carbon_platform.cli.present import as_json, console, print_error, print_json, score
+from carbon_platform.cli.ask import ask
+from carbon_platform.cli.present import console, print_error, print_json, report, score
 from carbon_platform.cluster.resources import pod_specs
-from carbon_platform.cluster.target import LOCAL_CONTEXT
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
 from carbon_platform.materialization.look import Look, look
@@ -21,7 +21,7 @@ from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
 
 
-def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], json: bool) -> int:
+def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], yes: bool, json: bool) -> int:
     """0 when everything chosen is verified, else 1."""
     chosen = settings()
     platform = load_platform(chosen)
@@ -34,6 +34,9 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], json: b
         return _nothing_to_do(platform, keys, looks, named if names else [], chosen, json)
     if not json:
         _announce(looks, todo, forced)
+    environment = chosen.environment
+    if environment.confirm and not yes:
+        ask(f"This changes {', '.join(todo)} in environment {environment.name!r} ({environment.cluster}).")
     if images:
         _provide(images)
     _load_dagster()
@@ -146,15 +149,7 @@ def _report(
 ) -> int:
     seen, _ = asyncio.run(see(platform, keys, chosen))
     if json:
-        print_json(
-            {
-                "profile": chosen.profile,
-                "context": chosen.context or LOCAL_CONTEXT,
-                "run_id": run_id,
-                "score": score(seen),
-                "components": [as_json(one) for one in seen],
-            }
-        )
+        print_json({**report(seen, chosen), "run_id": run_id})
     elif not failed:
         s = score(seen)
         blocked = [one.component.key for one in seen if one.state is State.BLOCKED]

@@ -247,7 +247,7 @@ class Book:
 
 def book_of(settings: Settings, cluster_id: str | None) -> Book:
     """The book of the settings' platform on a cluster, or on any when it is not known which."""
-    return Book(settings.home / "incidents.db", platform_key(cluster_id, settings) if cluster_id else None)
+    return Book(settings.state / "incidents.db", platform_key(cluster_id, settings) if cluster_id else None)
 
 
 def _tried(row: sqlite3.Row) -> Tried:

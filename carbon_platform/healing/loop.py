@@ -80,7 +80,7 @@ class Healer:
             self._watcher.wait(min(left, _LOOK_SECONDS))
 
     def _records(self, view: View) -> Records:
-        return Records(self._settings.home / "records.db", platform_key(view.cluster_id, self._settings))
+        return Records(self._settings.state / "records.db", platform_key(view.cluster_id, self._settings))
 
     def step(self, view: View) -> Step:
         """One look at everything. What can't be seen is left alone: unreachable is not broken."""

@@ -37,7 +37,7 @@ from carbon_platform.release.history import Revision, newest
 from carbon_platform.release.lease import holder_of, lease_name
 from carbon_platform.release.plan import compare
 from carbon_platform.settings import Settings
-from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.load import definition_files, load_platform
 from carbon_platform.spec.platform import Platform
 
 _LOG = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ class _Following:
 
     async def follow(self) -> None:
         """Return when the definitions have changed."""
-        definitions = _stamp(_definitions(self._settings.defs))
+        definitions = _stamp(definition_files(self._settings))
         platform = load_platform(self._settings)
         charts = _charts(platform)
         stamp = (definitions, _stamp(_files(charts)))
@@ -198,7 +198,7 @@ class _Following:
         async with contextlib.AsyncExitStack() as stack:
             releases = (*_REVISION, _revisions_of(platform))
             await self._open([releases, (*_LEASE, _WRITERS), (*_NODE, "")], stack, wake)
-            while (_stamp(_definitions(self._settings.defs)), _stamp(_files(charts))) == stamp:
+            while (_stamp(definition_files(self._settings)), _stamp(_files(charts))) == stamp:
                 wake.clear()
                 await self._take_in(platform, releases)
                 await self._open(self._kinds(), stack, wake)
@@ -387,10 +387,6 @@ _IDLE_SECONDS = 5.0
 def _pause_after(last: _Explained | _Unanswered | None) -> float:
     """Seconds until the same is asked once more."""
     return min(2 * last.pause, _LONGEST_PAUSE_SECONDS) if last else _LOOK_AGAIN_SECONDS
-
-
-def _definitions(defs: Path) -> Iterable[Path]:
-    return defs.glob("*/defs.yaml")
 
 
 def _revisions_of(platform: Platform) -> str:

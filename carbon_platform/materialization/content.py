@@ -18,7 +18,7 @@ from carbon_platform.materialization.record import (
     remember,
     remember_verified,
 )
-from carbon_platform.materialization.session import Session
+from carbon_platform.materialization.session import Session, mark_environment
 from carbon_platform.records import CheckResult
 from carbon_platform.release.copies import copies_read, copy_again
 from carbon_platform.release.guard import content_risks, refuse
@@ -66,6 +66,7 @@ async def _materialize(component: Component, session: Session, options: Options,
     if changes or unprepared or options.redeploy:
         guard_prepared(component, unprepared, known, options)
         with steps.timed(Step.CLAIM):
+            await mark_environment(session, steps.tell)
             await prepare(component, session.api)
             await remember(Ledger(generated=generated_keys(component)), component, session)
             claim = held(

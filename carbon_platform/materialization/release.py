@@ -25,7 +25,7 @@ from carbon_platform.materialization.record import (
 from carbon_platform.materialization.redact import redactor
 from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes, check_wanted
 from carbon_platform.materialization.replace import outdated, replace_pods
-from carbon_platform.materialization.session import Session
+from carbon_platform.materialization.session import Session, mark_environment
 from carbon_platform.materialization.treat import restart_readers, roll_back_target, treat
 from carbon_platform.release.copies import copy_again
 from carbon_platform.release.desired import Desired, desired_of, stored
@@ -213,6 +213,7 @@ async def _deploy(
     reading = readers_of(copies, desired.objects)
     with steps.timed(Step.PREFLIGHT):
         await preflight(component, planned, unprepared.missing, session, copies, reading)
+        await mark_environment(session, steps.tell)
         made = await prepare(component, api) if unprepared.missing else []
         # Before anything uses them: a value that nobody knows of could be lost with nobody asking.
         await remember(Ledger(generated=generated_keys(component)), component, session)

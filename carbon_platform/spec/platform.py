@@ -1,4 +1,4 @@
-"""The platform as one profile resolves it: components that can be acted on."""
+"""The platform as one environment resolves it: components that can be acted on."""
 
 import dataclasses
 import functools
@@ -11,7 +11,6 @@ from typing import Any
 
 from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
-from carbon_platform.settings import Profile
 from carbon_platform.spec import graph
 from carbon_platform.spec.component import ChartRef, DriftSpec, EndpointSpec, HealSpec, SecretSpec
 
@@ -75,7 +74,7 @@ class Release:
 
 @dataclasses.dataclass(frozen=True)
 class Component:
-    """One asset of the platform under one profile."""
+    """One asset of the platform in one environment."""
 
     key: str
     file: Path
@@ -130,9 +129,9 @@ def _digest(value: object) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Platform:
-    """All components under one profile. Valid by construction: needs exist, there is no cycle."""
+    """All components in one environment. Valid by construction: needs exist, there is no cycle."""
 
-    profile: Profile
+    environment: str
     components: Mapping[str, Component]
 
     @functools.cached_property

@@ -81,6 +81,17 @@ def test_what_is_forgotten_twice_is_forgotten_to_who_began_in_between(tmp_path: 
     assert records.all() == {}
 
 
+def test_what_is_known_under_another_name_is_taken_over_where_nothing_is_known_yet(tmp_path: Path) -> None:
+    before, now = (Records(tmp_path / "records.db", name) for name in ("c before", "c now"))
+    for record in (Record("app", digest="old"), Record("db", volumes={"here/data": "1"})):
+        before.put(record)
+    now.put(Record("app", digest="new"))
+    now.take_over("c before")
+    assert {key: record.digest for key, record in now.all().items()} == {"app": "new", "db": ""}
+    assert now.get("db").volumes == {"here/data": "1"}
+    assert before.get("app").digest == "old"
+
+
 def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
     file = tmp_path / "r.db"
     with ThreadPoolExecutor(8) as pool:
