@@ -23,6 +23,7 @@ class Kind(enum.StrEnum):
     DEADLINE = "deadline passed"
     NODE = "silent node"
     """The only one that passes without a change: when the node speaks again."""
+    FINALIZER = "being deleted"
 
 
 _CONSEQUENCES = (Kind.NODE, Kind.ROLLOUT, Kind.NO_ENDPOINTS)
