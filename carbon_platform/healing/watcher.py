@@ -65,6 +65,8 @@ class View:
     """Who is at work, by component."""
     settled_at: str = ""
     """What checks said before may come of an API server outage alone: controllers are behind until then."""
+    at: float = dataclasses.field(default=math.inf, compare=False)
+    """When the look began that saw this, in seconds since the epoch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +121,8 @@ class Watcher:
             _LOG.warning("the platform can't be seen: %s", view.unreachable)
         elif not view.unreachable and self._view.unreachable not in {"", View.unreachable}:
             _LOG.warning("the platform is seen again")
-        if view != self._view:
-            self._view = view
+        changed, self._view = view != self._view, view
+        if changed:
             self._changed.set()
 
     async def _run(self) -> None:
@@ -239,6 +241,7 @@ class _Following:
         for mirror in self._mirrors.values():
             if mirror.failure:
                 raise mirror.failure
+        began = time.time()
         why = silent(self._nodes())
         if why:
             return View(platform, self._session.cluster_id, why)
@@ -261,7 +264,7 @@ class _Following:
             else:
                 self._explanations.pop(key, None)
         self._settling.after(self._session.api.outage)
-        return View(platform, self._session.cluster_id, "", found, busy, self._settling.at)
+        return View(platform, self._session.cluster_id, "", found, busy, self._settling.at, began)
 
     async def _explained(self, key: str, symptoms: tuple[Symptom, ...], busy: bool = False) -> tuple[Symptom, ...]:
         if busy:
