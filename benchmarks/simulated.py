@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from carbon_platform.errors import CarbonError
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.local.layout import Layout
 from carbon_platform.local.packages import Report
+from carbon_platform.local.temporary import temporary
 from carbon_platform.settings import settings
 
 CHART = Path(__file__).parent / "charts" / "app"
@@ -103,22 +103,9 @@ def write_helmfile(folder: Path, chosen: Iterable[Release]) -> Path:
 @contextlib.contextmanager
 def simulated_cluster(folder: Path, nodes: int, report: Report) -> Iterator[LocalCluster]:
     """A control plane of its own with so many simulated nodes; nothing of it is left afterwards."""
-    api, etcd, peer = _free_ports(3)
-    layout = Layout(folder, api_port=api, etcd_port=etcd, etcd_peer_port=peer, real_node=False, context=CONTEXT)
-    cluster = LocalCluster(layout, settings().cache, report)
-    try:
+    with temporary(folder, CONTEXT, settings().cache, report) as cluster:
         cluster.up(simulated_nodes=nodes)
         yield cluster
-    finally:
-        cluster.down(delete_data=True)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def not_as_wanted(cluster: LocalCluster, chosen: Iterable[Release]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.health.cause import Cause, Kind, rank, root
+from carbon_platform.health.deletion import being_deleted, deleted_since
 from carbon_platform.health.status import status
 from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
 from carbon_platform.release.desired import Desired
@@ -42,8 +43,15 @@ class Symptom:
     text: str
     """One sentence, without the object."""
     cause: Cause | None = None
-    """Why, where the cluster tells; filled in only for what is not ready."""
+    """Why, where the cluster tells; filled in only for what is not ready, or being deleted."""
     fix: str = ""
+    since: float = 0.0
+    """When it began, in seconds since the epoch; told only of what is being deleted."""
+
+    @property
+    def going(self) -> bool:
+        """True of an object that is being deleted and still there: nothing can be written in its place."""
+        return self.sign is Sign.MISSING and self.cause is not None and self.cause.kind is Kind.FINALIZER
 
     def __str__(self) -> str:
         return f"{self.object}: {self.cause.why if self.cause else self.text}"
@@ -64,8 +72,12 @@ def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
     for obj in desired.everything:
         name = ObjectName.of(obj)
         live = find(name)
-        if live is None or live["metadata"].get("deletionTimestamp"):
-            found.append(Symptom(Sign.MISSING, str(name), "it was deleted" if live is None else "is being deleted"))
+        if live is None:
+            found.append(Symptom(Sign.MISSING, str(name), "it was deleted"))
+            continue
+        going = being_deleted(live)
+        if going:
+            found.append(Symptom(Sign.MISSING, str(name), going.why, going, going.fix, deleted_since(live)))
             continue
         if edits.get(name):
             sign = Sign.ALIAS if obj.get("spec", {}).get("type") == "ExternalName" else Sign.EDITED
@@ -108,6 +120,38 @@ def _sign(check: CheckResult) -> Sign:
         return Sign.COPY
     # Content that could not be compared is not known to differ.
     return Sign.CONTENT if "differences" in check.evidence else Sign.CHECK
+
+
+@dataclasses.dataclass(frozen=True)
+class CauseKey:
+    """What makes two incidents of one component the same one again. Words, as they are stored."""
+
+    sign: str
+    object: str
+    kind: str = ""
+    """Of the cause; empty when it was never told."""
+
+    def same(self, other: "CauseKey") -> bool:
+        """True when both may be one fault: a cause that was not told could be either."""
+        unlike = self.kind and other.kind and self.kind != other.kind
+        return (self.sign, self.object) == (other.sign, other.object) and not unlike
+
+
+def told_first(symptoms: Sequence[Symptom]) -> Symptom:
+    """The one that an incident is about: what can be healed now comes before what is still being deleted."""
+    return next((symptom for symptom in symptoms if not symptom.going), symptoms[0])
+
+
+def told_cause(symptoms: Sequence[Symptom]) -> Symptom:
+    """The one that says why. What somebody changed is the cause itself, whatever the pods say meanwhile."""
+    first = told_first(symptoms)
+    return first if first.sign in DIFFERS else next((symptom for symptom in symptoms if symptom.cause), first)
+
+
+def key_of(symptoms: Sequence[Symptom]) -> CauseKey:
+    """What an incident with these symptoms would be known by."""
+    first, cause = told_first(symptoms), told_cause(symptoms).cause
+    return CauseKey(first.sign.value, first.object, cause.kind.value if cause else "")
 
 
 def first_cause(symptoms: Iterable[Symptom]) -> Cause | None:

@@ -69,6 +69,8 @@ class View:
     """What checks said before may come of an API server outage alone: controllers are behind until then."""
     revisions: Mapping[str, Deployed] | None = None
     """The newest revision of each release that Helm has one of; None when that is not known."""
+    at: float = dataclasses.field(default=math.inf, compare=False)
+    """When the look began that saw this, in seconds since the epoch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +125,8 @@ class Watcher:
             _LOG.warning("the platform can't be seen: %s", view.unreachable)
         elif not view.unreachable and self._view.unreachable not in {"", View.unreachable}:
             _LOG.warning("the platform is seen again")
-        if view != self._view:
-            self._view = view
+        changed, self._view = view != self._view, view
+        if changed:
             self._changed.set()
 
     async def _run(self) -> None:
@@ -273,6 +275,7 @@ class _Following:
         for mirror in self._mirrors.values():
             if mirror.failure:
                 raise mirror.failure
+        began = time.time()
         why = silent(self._nodes())
         if why:
             return View(platform, self._session.cluster_id, why)
@@ -293,7 +296,7 @@ class _Following:
         self._settling.after(self._session.api.outage)
         revisions = {key: Deployed.of(revision) for key, revision in self._revisions.items()}
         symptoms = dict(zip(broken, told, strict=True))
-        return View(platform, self._session.cluster_id, "", symptoms, busy, self._settling.at, revisions)
+        return View(platform, self._session.cluster_id, "", symptoms, busy, self._settling.at, revisions, began)
 
     async def _explained(self, key: str, symptoms: tuple[Symptom, ...], busy: bool = False) -> tuple[Symptom, ...]:
         if busy:

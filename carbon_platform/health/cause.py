@@ -59,6 +59,7 @@ class Kind(enum.StrEnum):
     DEADLINE = "deadline passed"
     NODE = "silent node"
     """The only one that passes without a change: when the node speaks again."""
+    FINALIZER = "being deleted"
 
 
 SCHEDULING = frozenset(

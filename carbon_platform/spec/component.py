@@ -77,10 +77,14 @@ class HealSpec(Strict):
     budget: int = Field(
         3,
         ge=0,
-        description="Attempts per window that may fail before it is quarantined; 0: left to people.",
+        description="Attempts of one incident that may fail before it is quarantined; 0: left to people.",
     )
-    limit: int = Field(9, ge=1, description="Attempts of any kind per window: what breaks again each time ends here.")
-    window: Duration = 3600.0
+    limit: int = Field(
+        9,
+        ge=1,
+        description="Attempts of any kind for the same cause, per window: what breaks again each time ends here.",
+    )
+    window: Duration = Field(3600.0, description="Over which `limit` counts.")
 
 
 class DriftSpec(Strict):
