@@ -9,6 +9,7 @@ from carbon_platform.errors import CarbonError
 from carbon_platform.release.difference import ABSENT_TEXT
 from carbon_platform.release.managed_fields import Owners, owner, owners
 from carbon_platform.release.plan import Action, Change
+from carbon_platform.release.vanished import vanishes
 from carbon_platform.spec.platform import Component
 
 
@@ -82,7 +83,12 @@ class Drift:
 
 def of_release(component: Component, changes: Iterable[Change]) -> Drift:
     """The drift that the plan of an applied release is."""
-    return _drift(component, tuple(_of_change(change) for change in changes))
+    told = [change for change in changes if not _gone_as_declared(change)]
+    return _drift(component, tuple(_of_change(change) for change in told))
+
+
+def _gone_as_declared(change: Change) -> bool:
+    return change.action is Action.CREATE and change.desired is not None and vanishes(change.desired)
 
 
 def of_content(component: Component, changes: Iterable[ContentChange]) -> Drift:

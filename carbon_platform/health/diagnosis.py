@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind, group_of
+from carbon_platform.cluster.shape import readable
 from carbon_platform.health.cause import Cause, Kind
-from carbon_platform.health.status import WORKLOADS, condition, status
+from carbon_platform.health.status import WORKLOAD_KINDS, condition, status
 
 _CRASHES = 2
 """Restarts of a container after which its crash is no accident of starting in the wrong order."""
@@ -43,11 +44,11 @@ _STORAGE = re.compile(r"unbound|persistentvolumeclaim|storageclass|volume", re.I
 
 def diagnose(obj: Object, pods: Iterable[Object], events: Iterable[Object], now: datetime.datetime) -> Cause | None:
     """The cause for which `obj` can't become ready, or None while it still may. `pods` are its own."""
-    name = ObjectName.of(obj)
+    name, obj = ObjectName.of(obj), readable(obj)
     by_object: dict[str, list[Object]] = {}
-    for event in events:
+    for event in map(readable, events):
         by_object.setdefault(event.get("involvedObject", {}).get("uid", ""), []).append(event)
-    for pod in sorted(pods, key=lambda p: p["metadata"]["name"]):
+    for pod in sorted(map(readable, pods), key=lambda p: p["metadata"]["name"]):
         cause = pod_cause(pod, by_object.get(pod["metadata"]["uid"], ()), now)
         if cause:
             return cause
@@ -56,7 +57,7 @@ def diagnose(obj: Object, pods: Iterable[Object], events: Iterable[Object], now:
         return Cause(Kind.QUOTA, name, f"its pods are refused: {quota}", "raise the quota or correct the pod", (quota,))
     found = status(obj)
     if found.failed:
-        kind = Kind.JOB_FAILED if obj["kind"] == "Job" else Kind.ROLLOUT
+        kind = Kind.JOB_FAILED if group_kind(obj) == "Job.batch" else Kind.ROLLOUT
         return Cause(kind, name, found.message, "see its pods' logs; correct the values and redeploy")
     return None
 
@@ -67,7 +68,7 @@ before is tried again."""
 
 
 def _create_refused(obj: Object, events: Iterable[Object]) -> str:
-    if obj["kind"] not in WORKLOADS or not current_generation(obj):
+    if group_kind(obj) not in WORKLOAD_KINDS or not current_generation(obj):
         return ""
     refused = condition(obj, "ReplicaFailure")
     if refused.get("status") == "True" and not _PASSES.search(str(refused.get("message"))):
@@ -88,7 +89,7 @@ def _last(event: Object) -> str:
 
 def pod_cause(pod: Object, events: Iterable[Object], now: datetime.datetime) -> Cause | None:
     """The cause for which one pod can't run, or None while it still may."""
-    name, events = ObjectName.of(pod), list(events)
+    name, pod, events = ObjectName.of(pod), readable(pod), [readable(event) for event in events]
     if pod["metadata"].get("deletionTimestamp") or pod.get("status", {}).get("phase") == "Succeeded":
         return None
     unscheduled = _unscheduled(pod, name, now)
@@ -194,9 +195,10 @@ def _event_cause(pod: Object, name: ObjectName, events: list[Object], now: datet
 
 def age(timestamp: object, now: datetime.datetime) -> float:
     """Seconds since a time of the API; 0 when there is none, negative when the clocks do not agree."""
-    if not isinstance(timestamp, str):
+    try:
+        return (now - datetime.datetime.fromisoformat(str(timestamp))).total_seconds()
+    except (ValueError, TypeError):
         return 0.0
-    return (now - datetime.datetime.fromisoformat(timestamp)).total_seconds()
 
 
 def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
@@ -205,35 +207,41 @@ def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
     A Job that was only rendered is of the latter: it gets its selector in the cluster.
     """
     beside = [pod for pod in pods if pod["metadata"].get("namespace") == obj["metadata"].get("namespace")]
-    if obj["kind"] not in WORKLOADS or (obj["kind"] == "Job" and "selector" not in obj["spec"]):
-        return [pod for pod in beside if any(_is(owner, obj) for owner in pod["metadata"].get("ownerReferences") or ())]
-    wanted = (obj.get("spec", {}).get("selector") or {}).get("matchLabels")
-    return [pod for pod in beside if wanted and wanted.items() <= (pod["metadata"].get("labels") or {}).items()]
+    selector, kind = readable(obj)["spec"].get("selector"), group_kind(obj)
+    wanted = (selector or {}).get("matchLabels") or {}
+    by_owner = kind not in WORKLOAD_KINDS or (kind == "Job.batch" and selector is None)
+
+    def its(pod: Mapping[str, Any]) -> bool:
+        if by_owner:
+            return any(_is(owner, obj) for owner in pod.get("ownerReferences") or ())
+        return bool(wanted) and wanted.items() <= pod.get("labels", {}).items()
+
+    return [pod for pod in beside if its(readable(pod)["metadata"])]
 
 
 def _is(owner: Mapping[str, Any], obj: Object) -> bool:
     """By group, kind and name: what a chart renders has no uid, and its owner may be told in another version."""
-    group = obj["apiVersion"].rpartition("/")[0]
-    named = (owner["apiVersion"].rpartition("/")[0], owner["kind"], owner["name"])
-    return named == (group, obj["kind"], obj["metadata"]["name"])
+    named = (group_of(owner["apiVersion"]), owner["kind"], owner["name"])
+    return named == (group_of(obj["apiVersion"]), obj["kind"], obj["metadata"]["name"])
 
 
 def current_pods(obj: Object, pods: Iterable[Object], replica_sets: Iterable[Object]) -> list[Object]:
     """Of a workload's pods, those made from its present template: an old pod's trouble says nothing of the new."""
-    if obj["kind"] not in WORKLOADS and "observedGeneration" not in obj.get("status", {}):
+    obj, kind = readable(obj), group_kind(obj)
+    if kind not in WORKLOAD_KINDS and "observedGeneration" not in obj["status"]:
         return list(pods)  # not every controller says what it has seen
     if not current_generation(obj):
         return []
-    if obj["kind"] == "Deployment":
+    if kind == "Deployment.apps":
         revision = (obj["metadata"].get("annotations") or {}).get(_REVISION)
         hashes = {
-            rs["metadata"]["labels"].get("pod-template-hash")
-            for rs in replica_sets
+            rs["metadata"].get("labels", {}).get("pod-template-hash")
+            for rs in map(readable, replica_sets)
             if any(o["uid"] == obj["metadata"]["uid"] for o in rs["metadata"].get("ownerReferences") or ())
             and (rs["metadata"].get("annotations") or {}).get(_REVISION) == revision
         }
-        return [pod for pod in pods if pod["metadata"]["labels"].get("pod-template-hash") in hashes]
-    if obj["kind"] == "StatefulSet":
+        return [pod for pod in pods if _label(pod, "pod-template-hash") in hashes]
+    if kind == "StatefulSet.apps":
         return [pod for pod in pods if _revision_hash(pod) == obj["status"].get("updateRevision")]
     return list(pods)
 
@@ -242,7 +250,11 @@ _REVISION = "deployment.kubernetes.io/revision"
 
 
 def _revision_hash(pod: Object) -> object:
-    return pod["metadata"]["labels"].get("controller-revision-hash")
+    return _label(pod, "controller-revision-hash")
+
+
+def _label(obj: Object, name: str) -> object:
+    return readable(obj)["metadata"].get("labels", {}).get(name)
 
 
 def stuck_pods(obj: Object, pods: Iterable[Object], events: Iterable[Object], now: datetime.datetime) -> list[Object]:
@@ -250,9 +262,9 @@ def stuck_pods(obj: Object, pods: Iterable[Object], events: Iterable[Object], no
 
     Kubernetes documents this under "Forced rollback" of StatefulSets: such a pod has to be deleted by somebody.
     """
-    if obj["kind"] != "StatefulSet" or not current_generation(obj):
+    obj, told = readable(obj), [readable(event) for event in events]
+    if group_kind(obj) != "StatefulSet.apps" or not current_generation(obj):
         return []
-    told = list(events)
     return [
         pod
         for pod in pods
@@ -272,7 +284,7 @@ def outdated_pods(obj: Object, pods: Iterable[Object], *, every: bool = False) -
 
     `every`: all of its pods, as for a restart. Nothing where the chart does not say how they are told apart.
     """
-    mark = (obj["metadata"].get("annotations") or {}).get(REPLACED_BY)
+    mark = readable(obj)["metadata"].get("annotations", {}).get(REPLACED_BY)
     if not mark:
         return []
     present = _annotated(obj.get("spec"), mark)
@@ -280,7 +292,7 @@ def outdated_pods(obj: Object, pods: Iterable[Object], *, every: bool = False) -
         pod
         for pod in owned_pods(obj, pods)
         if not pod["metadata"].get("deletionTimestamp")
-        and (every or (pod["metadata"].get("annotations") or {}).get(mark) not in present)
+        and (every or readable(pod)["metadata"].get("annotations", {}).get(mark) not in present)
     ]
 
 
@@ -297,6 +309,6 @@ def _annotated(value: Any, mark: str) -> set[str]:
 
 def current_generation(obj: Object) -> bool:
     """True when the controller has seen the newest spec. A Job tells of none: its pods are of one template."""
-    return obj["kind"] == "Job" or bool(
-        obj.get("status", {}).get("observedGeneration", 0) >= obj["metadata"].get("generation", 0)
-    )
+    obj = readable(obj)
+    seen, newest = obj["status"].get("observedGeneration", 0), obj["metadata"].get("generation", 0)
+    return group_kind(obj) == "Job.batch" or bool(seen >= newest)

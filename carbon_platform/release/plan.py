@@ -5,14 +5,14 @@ import contextlib
 import dataclasses
 import enum
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import tenacity
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.errors import Conflict
 from carbon_platform.health.status import status
 from carbon_platform.release.difference import FieldChange, difference
@@ -21,10 +21,11 @@ from carbon_platform.release.managed_fields import HELM_MANAGER, Path, autoscale
 from carbon_platform.release.removal import without_additions
 from carbon_platform.release.render import Desired
 from carbon_platform.release.untouched import untouched
+from carbon_platform.release.vanished import cleaned_away, vanishes
 from carbon_platform.spec.platform import Component
 
 _AT_ONCE = 16
-MADE_ANEW = frozenset({"StatefulSet", "Deployment", "DaemonSet", "Job"})
+MADE_ANEW = frozenset({"StatefulSet.apps", "Deployment.apps", "DaemonSet.apps", "Job.batch"})
 """Kinds that are deleted and created again where they can't be changed in place."""
 _LOOKS = 10
 """At an object that somebody else changes while it is looked at: a controller during a rollout, above all."""
@@ -87,7 +88,18 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
     found, revision = await asyncio.gather(compare_all(component, desired, api), latest(api, component.release))
     removed = await _removed(revision, (*desired.crds, *desired.objects), api) if revision else []
     changes, unready = found
+    if revision and not removed and _only_cleaned_away(changes, revision):
+        changes = []
     return Plan(component.key, component.digest, (*changes, *removed), revision, unready)
+
+
+def _only_cleaned_away(changes: Sequence[Change], revision: Revision) -> bool:
+    """True when all there is to make are Jobs that ran and vanished; with anything else Helm makes them again too."""
+    made = [change.desired for change in changes if change.action is Action.CREATE and change.desired]
+    if revision.status != "deployed" or len(made) < len(changes) or not all(map(vanishes, made)):
+        return False
+    applied = revision.applied()
+    return all(cleaned_away(obj, applied) for obj in made)
 
 
 Reader = Callable[[ObjectName], Awaitable[Object | None]]
@@ -153,7 +165,7 @@ async def _compare(obj: Object, api: Api, others: Collection[str], read: Reader)
 
 async def _refused_anew(obj: Object, api: Api) -> str:
     """Why a workload could not be made anew either; empty when it could, or is never made anew."""
-    if obj["kind"] not in MADE_ANEW:
+    if group_kind(obj) not in MADE_ANEW:
         return ""
     metadata = obj["metadata"] | {"name": f"{obj['metadata']['name'][:40]}-{uuid.uuid4().hex[:8]}"}
     try:
@@ -197,12 +209,18 @@ async def declared(revision: Revision, api: Api) -> list[tuple[Object, ObjectNam
 async def _removed(revision: Revision, desired: Sequence[Object], api: Api) -> list[Change]:
     """What the newest revision applied and the chart no longer makes."""
     wanted = {ObjectName.of(obj) for obj in desired}
-    by_identity = {(n.kind, n.namespace, n.name) for n in wanted}
     gone = []
     for obj, full in await declared(revision, api):
-        if (full.kind, full.namespace, full.name) in by_identity or kept(obj):
+        if full in wanted or kept(obj):
             continue
         live = await api.get(full)
-        if live is not None:
+        if live is not None and not await _made_too(live, full, wanted, api):
             gone.append(Change(Action.DELETE, full, reason="the chart no longer makes it", live=live))
     return gone
+
+
+async def _made_too(live: Object, name: ObjectName, wanted: Iterable[ObjectName], api: Api) -> bool:
+    """True when the chart makes the same object by another of its API groups, as an Ingress once had two."""
+    alike = [n for n in wanted if (n.kind, n.namespace, n.name) == (name.kind, name.namespace, name.name)]
+    others = await asyncio.gather(*map(api.find, alike))
+    return any(other is not None and other["metadata"]["uid"] == live["metadata"]["uid"] for other in others)
