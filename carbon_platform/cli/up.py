@@ -93,7 +93,7 @@ def images_of(looks: Mapping[str, Look]) -> list[str]:
         for change in one.plan.changes if one.plan else ():
             for pod in pod_specs(change.desired) if change.desired else ():
                 for container in [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]:
-                    images[container["image"]] = None
+                    images |= {container["image"]: None} if "image" in container else {}
     return list(images)
 
 

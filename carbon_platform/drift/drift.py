@@ -10,6 +10,7 @@ from carbon_platform.release.difference import ABSENT_TEXT
 from carbon_platform.release.history import Revision
 from carbon_platform.release.managed_fields import Owners, owner, owners
 from carbon_platform.release.plan import Action, Change
+from carbon_platform.release.vanished import vanishes
 from carbon_platform.spec.platform import Component
 
 
@@ -87,11 +88,15 @@ class Drift:
 
 def of_release(component: Component, changes: Iterable[Change], foreign: Revision | None = None) -> Drift:
     """The drift that the plan of an applied release is. `foreign`: its newest revision, when Carbon did not make it."""
-    objects = [_of_change(change) for change in changes]
+    objects = [_of_change(change) for change in changes if not _gone_as_declared(change)]
     if foreign is not None:
         why = f"revision {foreign.number} was made {foreign.made}, and not by Carbon"
         objects.insert(0, ObjectDrift(Deed.REVISED, f"release {component.release_name}", (), why))
     return _drift(component, tuple(objects))
+
+
+def _gone_as_declared(change: Change) -> bool:
+    return change.action is Action.CREATE and change.desired is not None and vanishes(change.desired)
 
 
 def of_content(component: Component, changes: Iterable[ContentChange]) -> Drift:

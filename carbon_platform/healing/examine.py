@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.errors import CarbonError
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_record, of_release
@@ -89,7 +89,7 @@ async def symptoms_of(component: Component, record: Record, session: Session) ->
 
 async def _services(objects: Iterable[Object], live: Mapping[ObjectName, Object | None], api: Api) -> list[Symptom]:
     """Services that lead nowhere."""
-    names = [ObjectName.of(obj) for obj in objects if obj["kind"] == "Service"]
+    names = [ObjectName.of(obj) for obj in objects if group_kind(obj) == "Service"]
     services = [found for name in names if (found := live[name]) and found["spec"].get("selector")]
     return [symptom for found in await asyncio.gather(*(_endpoints(one, api) for one in services)) for symptom in found]
 

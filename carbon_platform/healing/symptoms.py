@@ -5,7 +5,8 @@ import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
+from carbon_platform.cluster.shape import readable
 from carbon_platform.health.cause import Cause, Kind, rank, root
 from carbon_platform.health.deletion import being_deleted, deleted_since
 from carbon_platform.health.status import status
@@ -13,6 +14,7 @@ from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
+from carbon_platform.release.vanished import vanishes
 from carbon_platform.spec.platform import Component
 
 
@@ -62,7 +64,7 @@ Find = Callable[[ObjectName], Object | None]
 Edits = Mapping[ObjectName, Sequence[FieldChange]]
 """Objects that are not as desired, with the fields in which they differ."""
 _DETAILS = 3
-_WAITS_FOR_OTHERS = frozenset({"Job", "Service"})
+_WAITS_FOR_OTHERS = frozenset({"Job.batch", "Service"})
 """A Job that runs, a Service that waits for its address: not broken, and nothing for healing to do."""
 
 
@@ -72,6 +74,8 @@ def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
     for obj in desired.everything:
         name = ObjectName.of(obj)
         live = find(name)
+        if live is None and vanishes(obj):
+            continue
         if live is None:
             found.append(Symptom(Sign.MISSING, str(name), "it was deleted"))
             continue
@@ -80,12 +84,13 @@ def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
             found.append(Symptom(Sign.MISSING, str(name), going.why, going, going.fix, deleted_since(live)))
             continue
         if edits.get(name):
-            sign = Sign.ALIAS if obj.get("spec", {}).get("type") == "ExternalName" else Sign.EDITED
+            alias = group_kind(obj) == "Service" and readable(obj)["spec"].get("type") == "ExternalName"
+            sign = Sign.ALIAS if alias else Sign.EDITED
             found.append(Symptom(sign, str(name), _edited(edits[name])))
         now = status(live)
-        if obj["kind"] == "Job" and now.failed:
+        if group_kind(obj) == "Job.batch" and now.failed:
             found.append(Symptom(Sign.JOB_FAILED, str(name), now.message))
-        elif not now.ready and obj["kind"] not in _WAITS_FOR_OTHERS:
+        elif not now.ready and group_kind(obj) not in _WAITS_FOR_OTHERS:
             found.append(Symptom(Sign.UNREADY, str(name), now.message))
     return [*in_order(found)]
 

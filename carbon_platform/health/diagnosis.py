@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind, group_of
+from carbon_platform.cluster.shape import readable
 from carbon_platform.health import events as told
 from carbon_platform.health.admission import refused
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.containers import container_cause, missing
 from carbon_platform.health.scheduling import unscheduled
-from carbon_platform.health.status import WORKLOADS, status
+from carbon_platform.health.status import WORKLOAD_KINDS, status
 
 _EVENT_SECONDS = 12
 """Mounts and sandboxes are tried again every few seconds; after this long the reason stands."""
@@ -41,32 +42,33 @@ def diagnose(
     """
     by_object: dict[str, list[Object]] = {}
     of_claims: list[Object] = []
-    for event in events:
+    obj = readable(obj)
+    for event in map(readable, events):
         involved = event.get("involvedObject") or {}
         by_object.setdefault(involved.get("uid") or "", []).append(event)
         if involved.get("kind") == "PersistentVolumeClaim":
             of_claims.append(event)
-    for pod in sorted(pods, key=lambda p: p["metadata"]["name"]):
+    for pod in sorted(map(readable, pods), key=lambda p: p["metadata"]["name"]):
         cause = pod_cause(pod, [*by_object.get(pod["metadata"]["uid"], ()), *of_claims], now, late=late)
         if cause:
             return cause
-    if obj["kind"] in WORKLOADS and current_generation(obj):
+    if group_kind(obj) in WORKLOAD_KINDS and current_generation(obj):
         cause = refused(obj, by_object.get(obj["metadata"].get("uid", ""), ()))
         if cause:
             return cause
     found = status(obj)
     if not found.failed:
         return None
-    kind = _FAILED.get(obj["kind"], Kind.ROLLOUT)
+    kind = _FAILED.get(group_kind(obj), Kind.ROLLOUT)
     return Cause(kind, ObjectName.of(obj), found.message, "see its pods' logs; correct the values and redeploy")
 
 
-_FAILED = {"Job": Kind.JOB_FAILED, "PersistentVolumeClaim": Kind.VOLUME_LOST}
+_FAILED = {"Job.batch": Kind.JOB_FAILED, "PersistentVolumeClaim": Kind.VOLUME_LOST}
 
 
 def pod_cause(pod: Object, events: Iterable[Object], now: datetime.datetime, *, late: bool = False) -> Cause | None:
     """The cause for which one pod can't run, or None while it still may. `events`: its own, and its claims'."""
-    name, events = ObjectName.of(pod), list(events)
+    name, pod, events = ObjectName.of(pod), readable(pod), [readable(event) for event in events]
     if pod["metadata"].get("deletionTimestamp") or pod.get("status", {}).get("phase") == "Succeeded":
         return None
     no_node = unscheduled(pod, name, events, now, late=late)
@@ -102,10 +104,15 @@ def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
     A Job that was only rendered is of the latter: it gets its selector in the cluster.
     """
     beside = [pod for pod in pods if pod["metadata"].get("namespace") == obj["metadata"].get("namespace")]
-    if obj["kind"] not in WORKLOADS or (obj["kind"] == "Job" and "selector" not in obj["spec"]):
-        return [pod for pod in beside if any(_is(owner, obj) for owner in pod["metadata"].get("ownerReferences") or ())]
-    selector = obj.get("spec", {}).get("selector") or {}
-    return [pod for pod in beside if _selects(selector, pod["metadata"].get("labels") or {})]
+    selector, kind = readable(obj)["spec"].get("selector"), group_kind(obj)
+    by_owner = kind not in WORKLOAD_KINDS or (kind == "Job.batch" and selector is None)
+
+    def its(pod: Mapping[str, Any]) -> bool:
+        if by_owner:
+            return any(_is(owner, obj) for owner in pod.get("ownerReferences") or ())
+        return _selects(selector or {}, pod.get("labels") or {})
+
+    return [pod for pod in beside if its(readable(pod)["metadata"])]
 
 
 def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -131,27 +138,27 @@ def _meets(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 def _is(owner: Mapping[str, Any], obj: Object) -> bool:
     """By group, kind and name: what a chart renders has no uid, and its owner may be told in another version."""
-    group = obj["apiVersion"].rpartition("/")[0]
-    named = (owner["apiVersion"].rpartition("/")[0], owner["kind"], owner["name"])
-    return named == (group, obj["kind"], obj["metadata"]["name"])
+    named = (group_of(owner["apiVersion"]), owner["kind"], owner["name"])
+    return named == (group_of(obj["apiVersion"]), obj["kind"], obj["metadata"]["name"])
 
 
 def current_pods(obj: Object, pods: Iterable[Object], replica_sets: Iterable[Object]) -> list[Object]:
     """Of a workload's pods, those made from its present template: an old pod's trouble says nothing of the new."""
-    if obj["kind"] not in WORKLOADS and "observedGeneration" not in obj.get("status", {}):
+    obj, kind = readable(obj), group_kind(obj)
+    if kind not in WORKLOAD_KINDS and "observedGeneration" not in obj["status"]:
         return list(pods)  # not every controller says what it has seen
     if not current_generation(obj):
         return []
-    if obj["kind"] == "Deployment":
+    if kind == "Deployment.apps":
         revision = (obj["metadata"].get("annotations") or {}).get(_REVISION)
         hashes = {
-            rs["metadata"]["labels"].get("pod-template-hash")
-            for rs in replica_sets
+            rs["metadata"].get("labels", {}).get("pod-template-hash")
+            for rs in map(readable, replica_sets)
             if any(o["uid"] == obj["metadata"]["uid"] for o in rs["metadata"].get("ownerReferences") or ())
             and (rs["metadata"].get("annotations") or {}).get(_REVISION) == revision
         }
-        return [pod for pod in pods if pod["metadata"]["labels"].get("pod-template-hash") in hashes]
-    if obj["kind"] == "StatefulSet":
+        return [pod for pod in pods if _label(pod, "pod-template-hash") in hashes]
+    if kind == "StatefulSet.apps":
         return [pod for pod in pods if _revision_hash(pod) == obj["status"].get("updateRevision")]
     return list(pods)
 
@@ -160,7 +167,11 @@ _REVISION = "deployment.kubernetes.io/revision"
 
 
 def _revision_hash(pod: Object) -> object:
-    return pod["metadata"]["labels"].get("controller-revision-hash")
+    return _label(pod, "controller-revision-hash")
+
+
+def _label(obj: Object, name: str) -> object:
+    return readable(obj)["metadata"].get("labels", {}).get(name)
 
 
 def stuck_pods(obj: Object, pods: Iterable[Object], events: Iterable[Object], now: datetime.datetime) -> list[Object]:
@@ -168,9 +179,9 @@ def stuck_pods(obj: Object, pods: Iterable[Object], events: Iterable[Object], no
 
     Kubernetes documents this under "Forced rollback" of StatefulSets: such a pod has to be deleted by somebody.
     """
-    if obj["kind"] != "StatefulSet" or not current_generation(obj):
+    obj, told = readable(obj), [readable(event) for event in events]
+    if group_kind(obj) != "StatefulSet.apps" or not current_generation(obj):
         return []
-    told = list(events)
     return [
         pod
         for pod in pods
@@ -190,7 +201,7 @@ def outdated_pods(obj: Object, pods: Iterable[Object], *, every: bool = False) -
 
     `every`: all of its pods, as for a restart. Nothing where the chart does not say how they are told apart.
     """
-    mark = (obj["metadata"].get("annotations") or {}).get(REPLACED_BY)
+    mark = readable(obj)["metadata"].get("annotations", {}).get(REPLACED_BY)
     if not mark:
         return []
     present = _annotated(obj.get("spec"), mark)
@@ -198,7 +209,7 @@ def outdated_pods(obj: Object, pods: Iterable[Object], *, every: bool = False) -
         pod
         for pod in owned_pods(obj, pods)
         if not pod["metadata"].get("deletionTimestamp")
-        and (every or (pod["metadata"].get("annotations") or {}).get(mark) not in present)
+        and (every or readable(pod)["metadata"].get("annotations", {}).get(mark) not in present)
     ]
 
 
@@ -215,6 +226,6 @@ def _annotated(value: Any, mark: str) -> set[str]:
 
 def current_generation(obj: Object) -> bool:
     """True when the controller has seen the newest spec. A Job tells of none: its pods are of one template."""
-    return obj["kind"] == "Job" or bool(
-        obj.get("status", {}).get("observedGeneration", 0) >= obj["metadata"].get("generation", 0)
-    )
+    obj = readable(obj)
+    seen, newest = obj["status"].get("observedGeneration", 0), obj["metadata"].get("generation", 0)
+    return group_kind(obj) == "Job.batch" or bool(seen >= newest)

@@ -6,7 +6,7 @@ import re
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.cluster.watch import wait_until
 from carbon_platform.errors import NotReady, Unreachable
 from carbon_platform.materialization.outcome import Options, Steps
@@ -29,7 +29,7 @@ _CRD_SECONDS = 30.0
 _DESCRIPTION = "deployed by Carbon"
 _NOT_REPLACED = re.compile(r"error (?:merging|while running post render|parsing)|annotating ", re.IGNORECASE)
 """Helm could not read its own render to have it replaced; nothing was applied."""
-_RESTARTABLE = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+_RESTARTABLE = frozenset({"Deployment.apps", "StatefulSet.apps", "DaemonSet.apps"})
 
 
 async def apply(
@@ -155,9 +155,10 @@ async def _remove_refused(plan: Plan, api: Api, steps: Steps) -> None:
     so its pods and volumes stay and the new one adopts them.
     """
     for change in plan.changes:
-        if change.action is Action.REFUSED and change.object.kind in MADE_ANEW:
+        if change.action is Action.REFUSED and change.object.group_kind in MADE_ANEW:
             steps.tell(f"creates {change.object} anew: {change.reason}")
-            await api.delete(change.object, "Orphan" if change.object.kind == "StatefulSet" else "Background")
+            stateful = change.object.group_kind == "StatefulSet.apps"
+            await api.delete(change.object, "Orphan" if stateful else "Background")
 
 
 async def restart(desired: Desired, api: Api) -> list[ObjectName]:
@@ -165,7 +166,7 @@ async def restart(desired: Desired, api: Api) -> list[ObjectName]:
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     annotations = {"kubectl.kubernetes.io/restartedAt": at}
     patch = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
-    names = [ObjectName.of(obj) for obj in desired.objects if obj["kind"] in _RESTARTABLE]
+    names = [ObjectName.of(obj) for obj in desired.objects if group_kind(obj) in _RESTARTABLE]
     for name in names:
         await api.patch(name, patch, manager="carbon-restart")
     return names

@@ -32,15 +32,16 @@ class Remedy(enum.StrEnum):
     """Go back to the last revision that was proven to work; only where no data is kept."""
 
 
-_WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"})
+_RESTARTED = frozenset({"Deployment.apps", "StatefulSet.apps", "DaemonSet.apps"})
+_WORKLOADS = _RESTARTED | {"Job.batch", "CronJob.batch"}
 _DATA = frozenset({"PersistentVolumeClaim", "PersistentVolume", "Namespace"})
 TOUCHES: Mapping[Remedy, frozenset[str]] = {
     Remedy.VERIFY: frozenset(),
     Remedy.WAKE: frozenset(),
     Remedy.REPOINT: frozenset({"Service"}),
-    Remedy.RESTART: frozenset({"Deployment", "StatefulSet", "DaemonSet"}),
-    Remedy.RECOPY: frozenset({"Secret", "Deployment", "StatefulSet", "DaemonSet"}),
-    Remedy.RERUN_JOB: frozenset({"Job"}),
+    Remedy.RESTART: _RESTARTED,
+    Remedy.RECOPY: frozenset({"Secret"}) | _RESTARTED,
+    Remedy.RERUN_JOB: frozenset({"Job.batch"}),
 }
 """The kinds that a remedy may write; one that is not named may write whatever its release declares, but data."""
 
@@ -54,12 +55,12 @@ def check_touches(remedy: Remedy, plan: Plan) -> None:
     allowed = TOUCHES.get(remedy)
     refused, beyond = [], []
     for change in plan.changes:
-        kind = change.object.kind
+        kind = change.object.group_kind
         if change.action is Action.DEFERRED:
             continue
         if kind in _DATA or change.action is Action.DELETE:
             refused.append(f"{change.action} {change.object}")
-        elif change.action is Action.REFUSED and kind in _WORKLOADS - {"Job"}:
+        elif change.action is Action.REFUSED and kind in _WORKLOADS - {"Job.batch"}:
             refused.append(f"create {change.object} anew ({change.reason})")
         elif allowed is not None and kind not in allowed:
             beyond.append(f"{change.action} {change.object}")

@@ -10,7 +10,8 @@ from typing import TypeVar
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.errors import RequestFailed
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName, is_custom
+from carbon_platform.cluster.resources import ObjectName, group_kind, is_custom
+from carbon_platform.cluster.shape import readable
 from carbon_platform.errors import Unreachable
 from carbon_platform.health.diagnosis import owned_pods
 from carbon_platform.health.events import NEVER, moment
@@ -102,7 +103,7 @@ def _seen(
     record = records.get(component.key, Record(component.key))
     own = [o for o in live if component.release and _of_release(o, component)]
     owners = [o for o in own if may_own_pods(o)]
-    live_pods = [o for o in live if o["kind"] == "Pod"]
+    live_pods = [o for o in live if group_kind(o) == "Pod"]
     pods = list({p["metadata"]["uid"]: p for o in owners for p in owned_pods(o, live_pods)}.values())
     unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o in owners if not (s := status(o)).ready]
     unready += unsteady(pods, moment(record.changed_at) or NEVER, datetime.datetime.now(datetime.UTC))
@@ -112,7 +113,7 @@ def _seen(
         installed=revision is not None if component.release else bool(record.changed_at or record.verified_at),
         writer=writer,
         unready=tuple(unready),
-        wanted_pods=not owners or any((o.get("spec") or {}).get("replicas", 1) for o in owners),
+        wanted_pods=not owners or any(readable(o)["spec"].get("replicas", 1) for o in owners),
     )
     needs = {need: records.get(need, Record(need)) for need in component.needs}
     now, reason = state(sight, record, component.digest, component.checks_digest, needs)
@@ -122,7 +123,7 @@ def _seen(
 
 
 def _of_release(obj: Object, component: Component) -> bool:
-    annotations = obj["metadata"].get("annotations") or {}
+    annotations = readable(obj)["metadata"].get("annotations", {})
     return bool(
         component.release
         and annotations.get("meta.helm.sh/release-name") == component.release.name
@@ -131,5 +132,5 @@ def _of_release(obj: Object, component: Component) -> bool:
 
 
 def _running(pod: Object) -> bool:
-    statuses = pod.get("status", {}).get("containerStatuses") or []
+    statuses = readable(pod)["status"].get("containerStatuses") or []
     return bool(statuses) and all(s.get("ready") for s in statuses) and not pod["metadata"].get("deletionTimestamp")

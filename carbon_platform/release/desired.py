@@ -16,18 +16,19 @@ from pathlib import Path
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.release.difference import Steps, difference
 from carbon_platform.release.documents import Document, documents
 from carbon_platform.release.helm import Helm
 from carbon_platform.release.history import Revision
 from carbon_platform.release.inputs import Inputs, asks_the_cluster, draws, inputs
+from carbon_platform.release.place import place
 from carbon_platform.spec.platform import Component, Release
 
 _FORMAT = "2"
 """Part of every name in the cache: raise it when what is cached changes shape."""
 
-_Identity = tuple[str, str, str, str]
-Drawn = Mapping[_Identity, frozenset[Steps]]
+Drawn = Mapping[ObjectName, frozenset[Steps]]
 """For each object, the fields that are others at each render."""
 
 
@@ -104,7 +105,7 @@ async def stored(component: Component, revision: Revision, api: Api, cache: Path
     objects = await place(_own(revision.applied), release.namespace, api)
     known = _read(_first_of(release, cache))
     of_now = revision.inputs is None or revision.inputs.definition == inputs(release, "", "").definition
-    first = known if isinstance(known, list) and of_now else revision.crds()
+    first: list[Object] = known if isinstance(known, list) and of_now else revision.crds()
     placed = await place(first, release.namespace, api)
     return Desired(_as_helm_writes(placed, release), _as_helm_writes(objects, release), revision)
 
@@ -135,28 +136,6 @@ async def _as_applied(
         revision,
         Rendered("\n---\n".join(document.text for document in theirs), made_of, hooks),
     )
-
-
-async def place(objects: Iterable[Object], namespace: str, api: Api) -> list[Object]:
-    """Temporary."""
-    from carbon_platform.cluster.client import MissingKind
-
-    own = {
-        (o["spec"]["group"], o["spec"]["names"]["kind"]): o["spec"]["scope"] == "Namespaced"
-        for o in objects
-        if o["kind"] == "CustomResourceDefinition"
-    }
-    placed = []
-    for obj in objects:
-        try:
-            namespaced = (await api.resource(obj["apiVersion"], obj["kind"])).namespaced
-        except MissingKind:
-            namespaced = own.get((obj["apiVersion"].rpartition("/")[0], obj["kind"]), True)
-        metadata = {k: v for k, v in obj["metadata"].items() if k != "namespace"}
-        if namespaced:
-            metadata["namespace"] = obj["metadata"].get("namespace") or namespace
-        placed.append({**obj, "metadata": metadata})
-    return placed
 
 
 def is_hook(obj: Object) -> bool:
@@ -192,37 +171,30 @@ def _as_helm_writes(objects: Iterable[Object], release: Release) -> tuple[Object
     return tuple(written)
 
 
-def identity(obj: Object) -> _Identity:
-    """Group, kind, namespace and name: the same object whatever version it is written in."""
-    metadata = obj.get("metadata") or {}
-    group = str(obj["apiVersion"]).rpartition("/")[0]
-    return group, str(obj["kind"]), str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
-
-
 def drawn_between(one: Sequence[Object], other: Sequence[Object]) -> Drawn:
     """The fields in which two renders of the same inputs differ."""
-    second = {identity(obj): obj for obj in other}
+    second = {ObjectName.of(obj): obj for obj in other}
     found = {}
     for obj in one:
-        twin = second.get(identity(obj))
+        twin = second.get(ObjectName.of(obj))
         fields = difference(obj, twin) if twin else ()
         if fields:
-            found[identity(obj)] = frozenset(field.steps for field in fields)
+            found[ObjectName.of(obj)] = frozenset(field.steps for field in fields)
         elif twin is None:
-            found[identity(obj)] = frozenset({()})
+            found[ObjectName.of(obj)] = frozenset({()})
     return found
 
 
 def _same(one: Sequence[Object], other: Sequence[Object], drawn: Drawn) -> bool:
     """True when the two make the same, but for what is drawn. An object with a drawn name has no twin: kinds count."""
-    first, second = ({identity(obj): obj for obj in objects} for objects in (one, other))
+    first, second = ({ObjectName.of(obj): obj for obj in objects} for objects in (one, other))
     for one_of_both in first.keys() & second.keys():
         fields = {field.steps for field in difference(first[one_of_both], second[one_of_both])}
         if not fields <= drawn.get(one_of_both, frozenset()):
             return False
     named = [i for i in first.keys() - second.keys() if () not in drawn.get(i, ())]
-    only = Counter(i[:2] for i in first.keys() - second.keys())
-    return not named and only == Counter(i[:2] for i in second.keys() - first.keys())
+    only = Counter(i.group_kind for i in first.keys() - second.keys())
+    return not named and only == Counter(i.group_kind for i in second.keys() - first.keys())
 
 
 async def _render(release: Release, made_of: Inputs, helm: Helm, cache: Path, *, upgrade: bool, keep: bool) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import group_kind
 
 ABSENT = object()
 LEFT_TO_OTHERS = "carbon/left-to-others"
@@ -43,7 +44,7 @@ def difference(live: Object, desired: Object) -> tuple[FieldChange, ...]:
     So are fields that the desired object leaves to others: a list is applied as a whole, and then it has no way but
     its annotation to say that one field of its items is not its own.
     """
-    hide = desired.get("kind") == "Secret"
+    hide = group_kind(desired) == "Secret"
     return tuple(
         FieldChange(_path(at), _show(a, hide and _is_value(at)), _show(b, hide and _is_value(at)), at)
         for at, a, b in _walk((), _comparable(live), _comparable(desired))

@@ -5,14 +5,18 @@ import shlex
 from collections.abc import Collection, Iterable, Sequence
 
 from carbon_platform.cluster.resources import ObjectName, is_custom
+from carbon_platform.cluster.shape import readable
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import DataAtRisk
 from carbon_platform.release.plan import Action, Change, Plan
 from carbon_platform.spec.platform import Release
 
 _WRITES = frozenset({Action.CREATE, Action.UPDATE, Action.REFUSED})
-_MOUNTS = frozenset({"StatefulSet", "Deployment", "DaemonSet"})
-_HOLDS_DATA = frozenset({"PersistentVolumeClaim", "PersistentVolume", "Namespace", "CustomResourceDefinition"})
+_STATEFUL_SET = "StatefulSet.apps"
+_MOUNTS = frozenset({_STATEFUL_SET, "Deployment.apps", "DaemonSet.apps"})
+_HOLDS_DATA = frozenset(
+    {"PersistentVolumeClaim", "PersistentVolume", "Namespace", "CustomResourceDefinition.apiextensions.k8s.io"}
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,7 @@ def risks(plan: Plan, stateful: bool, downgraded: Sequence[str] = ()) -> list[Ri
 
 def holds_data(name: ObjectName, release: Release) -> bool:
     """True when deleting it may delete data: also a custom resource for which an operator keeps some."""
-    return name.kind in _HOLDS_DATA or (release.stateful and is_custom(name.api_version, name.kind))
+    return name.group_kind in _HOLDS_DATA or (release.stateful and is_custom(name.api_version, name.kind))
 
 
 def _place(name: ObjectName) -> str:
@@ -43,20 +47,20 @@ def _place(name: ObjectName) -> str:
 
 def _of(change: Change, stateful: bool) -> Iterable[Risk]:
     name, place = change.object, _place(change.object)
-    if change.action is Action.DELETE and name.kind in _HOLDS_DATA:
+    if change.action is Action.DELETE and name.group_kind in _HOLDS_DATA:
         yield Risk(f"delete:{place}", f"{name} holds data and would be deleted")
-    elif change.action is Action.DELETE and name.kind == "StatefulSet" and stateful:
+    elif change.action is Action.DELETE and name.group_kind == _STATEFUL_SET and stateful:
         yield Risk(f"delete:{place}", f"{name} would be deleted; its volumes would stay without an owner")
     elif change.action is Action.DELETE and stateful and is_custom(name.api_version, name.kind):
         yield Risk(f"delete:{place}", f"{name} would be deleted, and with it what its operator keeps for it")
-    if change.action is Action.REFUSED and name.kind in {"StatefulSet", *_HOLDS_DATA}:
+    if change.action is Action.REFUSED and name.group_kind in {_STATEFUL_SET, *_HOLDS_DATA}:
         yield Risk(f"recreate:{place}", f"{name} can only change by being created anew: {change.reason}")
     changed = change.action in {Action.UPDATE, Action.REFUSED}
-    if stateful and changed and name.kind == "StatefulSet" and change.live and change.desired:
-        before = change.live["spec"].get("replicas", 1)
+    if stateful and changed and name.group_kind == _STATEFUL_SET and change.live and change.desired:
+        before = readable(change.live)["spec"].get("replicas", 1)
         # What the chart no longer says, the API server fills in: the dry run has told.
         would_be = {field.steps: field.desired for field in change.fields}.get(("spec", "replicas"), "")
-        after = int(would_be) if would_be.isdecimal() else change.desired["spec"].get("replicas", before)
+        after = int(would_be) if would_be.isdecimal() else readable(change.desired)["spec"].get("replicas", before)
         if after < before:
             yield Risk(f"scale-down:{place}", f"{name} would shrink from {before} to {after} replicas")
 
@@ -69,7 +73,7 @@ def word_for_empty(claim: ObjectName) -> str:
 def _lost(plan: Plan, lost: Iterable[ObjectName], restarts: bool) -> Iterable[Risk]:
     """New pods get empty volumes in place of lost ones; one that was deleted under its pod goes when that pod ends."""
     written = {change.object for change in plan.changes if change.action in _WRITES}
-    starts_pods = restarts or any(name.kind in _MOUNTS for name in written)
+    starts_pods = restarts or any(name.group_kind in _MOUNTS for name in written)
     for claim in lost:
         if starts_pods or claim in written:
             yield Risk(word_for_empty(claim), f"{claim} is gone, and an empty volume would be made in its place")

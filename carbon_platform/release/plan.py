@@ -5,26 +5,28 @@ import contextlib
 import dataclasses
 import enum
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import tenacity
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.errors import Conflict, PermissionDenied
+from carbon_platform.health.deletion import being_deleted
 from carbon_platform.health.status import status
-from carbon_platform.release.desired import Desired, Rendered, identity
+from carbon_platform.release.desired import Desired, Rendered
 from carbon_platform.release.difference import FieldChange, difference, mark_drawn
 from carbon_platform.release.history import Revision
 from carbon_platform.release.managed_fields import HELM_MANAGER, Path, autoscaled, owner, owners
 from carbon_platform.release.removal import without_additions
 from carbon_platform.release.untouched import untouched
+from carbon_platform.release.vanished import cleaned_away, vanishes
 from carbon_platform.spec.platform import Component
 
 _AT_ONCE = 16
-MADE_ANEW = frozenset({"StatefulSet", "Deployment", "DaemonSet", "Job"})
+MADE_ANEW = frozenset({"StatefulSet.apps", "Deployment.apps", "DaemonSet.apps", "Job.batch"})
 """Kinds that are deleted and created again where they can't be changed in place."""
 _STAND_IN_NAMESPACE = "default"
 """Where the API server is asked about objects whose own namespace is not there yet."""
@@ -93,7 +95,24 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
     changes, unready = await compare_all(component, desired, api)
     revision = desired.revision
     removed = await _removed(revision, desired.everything, api) if revision and desired.rendered else []
+    if desired.rendered is None:
+        changes = [change for change in changes if not _gone_as_declared(change)]
+    elif revision and not removed and _only_cleaned_away(changes, revision):
+        changes = []
     return Plan(component.key, component.digest, (*changes, *removed), revision, desired.rendered, unready)
+
+
+def _gone_as_declared(change: Change) -> bool:
+    """True for a Job that ran and vanished: nothing but a new revision makes it again."""
+    return change.action is Action.CREATE and change.desired is not None and vanishes(change.desired)
+
+
+def _only_cleaned_away(changes: Sequence[Change], revision: Revision) -> bool:
+    """True when all there is to make are Jobs that ran and vanished; with anything else Helm makes them again too."""
+    made = [change.desired for change in changes if change.action is Action.CREATE and change.desired]
+    if revision.status != "deployed" or len(made) < len(changes) or not all(map(vanishes, made)):
+        return False
+    return all(cleaned_away(obj, revision.applied) for obj in made)
 
 
 Reader = Callable[[ObjectName], Awaitable[Object | None]]
@@ -107,14 +126,19 @@ async def compare_all(
     limit, others = asyncio.Semaphore(_AT_ONCE), component.drift.managers
     drawn = desired.rendered.drawn if desired.rendered else {}
     # Helm asks whose an object is only where the revision before did not have it.
-    had = {identity(obj) for obj in desired.revision.applied} if desired.revision and desired.rendered else None
+    had = {ObjectName.of(obj) for obj in desired.revision.applied} if desired.revision and desired.rendered else None
 
     async def one(obj: Object) -> Change | str | None:
         async with limit:
             found = await compare(obj, api, others, read)
         if isinstance(found, Change):
-            found = dataclasses.replace(found, fields=mark_drawn(found.fields, drawn.get(identity(obj), ())))
-            if found.live and desired.rendered and obj not in desired.first and (not had or identity(obj) not in had):
+            found = dataclasses.replace(found, fields=mark_drawn(found.fields, drawn.get(ObjectName.of(obj), ())))
+            if (
+                found.live
+                and desired.rendered
+                and obj not in desired.first
+                and (not had or ObjectName.of(obj) not in had)
+            ):
                 found = _owned(found, owned_by(found.live, obj, new=True))
         return found
 
@@ -147,8 +171,8 @@ async def _compare(obj: Object, api: Api, others: Collection[str], read: Reader)
         live = await read(name)
         if live is None:
             return Change(*(await _new(obj, api)), desired=obj)
-        if leaving := _leaving(live):
-            return Change(Action.CREATE, name, (), leaving, (), live, obj)
+        if going := being_deleted(live):
+            return Change(Action.CREATE, name, (), going.why, (), live, obj)
         if whose := owned_by(live, obj):
             return _owned(Change(Action.OWNED, name, live=live, desired=obj), whose)
         if untouched(live, obj):
@@ -199,13 +223,6 @@ async def _in_another_namespace(obj: Object, api: Api) -> tuple[Action, ObjectNa
     return Action.CREATE, ObjectName.of(obj), (), ""
 
 
-def _leaving(live: Object) -> str:
-    """Why an object that is there can't be counted on; empty when it can."""
-    since = live["metadata"].get("deletionTimestamp")
-    held = ", ".join(live["metadata"].get("finalizers") or ())
-    return f"is being deleted since {since}" + (f", held by {held}" if held else "") if since else ""
-
-
 _ARGO = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
 _FLUX = (("kustomize.toolkit.fluxcd.io/name", "Kustomization"), ("helm.toolkit.fluxcd.io/name", "HelmRelease"))
 
@@ -237,7 +254,7 @@ def owned_by(live: Object, desired: Object, *, new: bool = False) -> str:
 
 async def _refused_anew(obj: Object, api: Api) -> str:
     """Why a workload could not be made anew either; empty when it could, or is never made anew."""
-    if obj["kind"] not in MADE_ANEW:
+    if group_kind(obj) not in MADE_ANEW:
         return ""
     metadata = obj["metadata"] | {"name": f"{obj['metadata']['name'][:40]}-{uuid.uuid4().hex[:8]}"}
     try:
@@ -281,12 +298,18 @@ async def declared(revision: Revision, api: Api) -> list[tuple[Object, ObjectNam
 async def _removed(revision: Revision, desired: Sequence[Object], api: Api) -> list[Change]:
     """What the newest revision applied and the chart no longer makes."""
     wanted = {ObjectName.of(obj) for obj in desired}
-    by_identity = {(n.kind, n.namespace, n.name) for n in wanted}
     gone = []
     for obj, full in await declared(revision, api):
-        if (full.kind, full.namespace, full.name) in by_identity or kept(obj):
+        if full in wanted or kept(obj):
             continue
         live = await api.get(full)
-        if live is not None:
+        if live is not None and not await _made_too(live, full, wanted, api):
             gone.append(Change(Action.DELETE, full, reason="the chart no longer makes it", live=live))
     return gone
+
+
+async def _made_too(live: Object, name: ObjectName, wanted: Iterable[ObjectName], api: Api) -> bool:
+    """True when the chart makes the same object by another of its API groups, as an Ingress once had two."""
+    alike = [n for n in wanted if (n.kind, n.namespace, n.name) == (name.kind, name.namespace, name.name)]
+    others = await asyncio.gather(*map(api.find, alike))
+    return any(other is not None and other["metadata"]["uid"] == live["metadata"]["uid"] for other in others)

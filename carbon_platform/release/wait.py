@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName, is_custom
+from carbon_platform.cluster.resources import ObjectName, group_kind, is_custom
+from carbon_platform.cluster.shape import readable
 from carbon_platform.cluster.watch import Mirror, Mirrors, wait_until
 from carbon_platform.errors import Blocked, CarbonError, NotReady
 from carbon_platform.health.cause import Cause, Kind, root
 from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, stuck_pods
-from carbon_platform.health.status import WORKLOADS, Status, condition, may_own_pods, status
+from carbon_platform.health.status import WORKLOAD_KINDS, Status, condition, may_own_pods, status
 from carbon_platform.health.steadiness import Run, stays, unproven
 from carbon_platform.release.volumes import end_pod
 
@@ -21,8 +22,10 @@ _LOOK_AGAIN = 1.0
 """Some rules depend on how long something has been so: no event tells when that is over."""
 _LOG_LINES = 10
 _NOTHING_TO_AWAIT = frozenset(
-    {"ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
-    | {"NetworkPolicy", "PodDisruptionBudget", "PriorityClass", "StorageClass", "Ingress", "Namespace"}
+    {"ConfigMap", "Secret", "ServiceAccount", "Namespace", "PodDisruptionBudget.policy"}
+    | {f"{kind}.rbac.authorization.k8s.io" for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")}
+    | {"NetworkPolicy.networking.k8s.io", "Ingress.networking.k8s.io"}
+    | {"PriorityClass.scheduling.k8s.io", "StorageClass.storage.k8s.io"}
 )
 
 Progress = Callable[[str], None]
@@ -34,23 +37,31 @@ def _now() -> datetime.datetime:
 
 
 async def wait_ready(
-    names: Sequence[ObjectName], api: Api, mirrors: Mirrors, deadline: float, progress: Progress, clock: Clock = _now
+    names: Sequence[ObjectName],
+    api: Api,
+    mirrors: Mirrors,
+    deadline: float,
+    progress: Progress,
+    vanishing: Collection[ObjectName] = (),
+    clock: Clock = _now,
 ) -> None:
-    """Return when every object is as its spec wants it, and its containers have shown that they stay.
+    """Return when every object is as its spec wants it, or gone if it is one of `vanishing`, and its containers have
+    shown that they stay.
 
     Raises NotReady (Blocked for an image that can't be had) with the cause as soon as one can't become so by
     itself, or at the deadline (seconds). Raises DataAtRisk when a pod has to be replaced and a volume would go with it.
     """
-    awaited = [name for name in names if name.kind not in _NOTHING_TO_AWAIT]
+    awaited = [name for name in names if name.group_kind not in _NOTHING_TO_AWAIT]
     live = await asyncio.gather(*(api.find(name) for name in awaited))
-    if all(obj is not None and status(obj).ready for obj in live) and await _steady(filter(None, live), api, clock()):
+    ready = all(_as_wanted(name, obj, vanishing) for name, obj in zip(awaited, live, strict=True))
+    if ready and await _steady(filter(None, live), api, clock()):
         return
     async with contextlib.AsyncExitStack() as stack:
         mirrored = await _open(awaited, mirrors, stack)
         for name, obj in zip(awaited, live, strict=True):
             # A watch may not have told yet of what was applied just now, and take what was before it for ready.
-            if obj is not None and (name.kind, name.namespace) in mirrored:
-                mirrored[(name.kind, name.namespace)].learn(obj)
+            if obj is not None and (name.group_kind, name.namespace) in mirrored:
+                mirrored[(name.group_kind, name.namespace)].learn(obj)
         told = ""
         causes: list[Cause] = []
         freeing = _Freeing(api, progress)
@@ -61,7 +72,7 @@ async def wait_ready(
             nonlocal told
             waiting.clear()
             now = clock()
-            waiting.update(_unready(awaited, mirrored, settling, now))
+            waiting.update(_unready(awaited, mirrored, settling, now, vanishing))
             news = "; ".join(f"{name.kind} {name.name}: {s.message}" for name, s in waiting.items())
             if news and news != told:
                 told = news
@@ -86,32 +97,43 @@ async def _open(
     """A mirror for each kind and namespace, and for the pods and events beside what may own pods."""
     wanted = {(name.api_version, name.kind, name.namespace) for name in awaited}
     for name in awaited:
-        if name.kind in WORKLOADS or is_custom(name.api_version, name.kind):
+        if name.group_kind in WORKLOAD_KINDS or is_custom(name.api_version, name.kind):
             wanted |= {("v1", "Pod", name.namespace), ("v1", "Event", name.namespace)}
-        if name.kind == "Deployment":
+        if name.group_kind == "Deployment.apps":
             wanted.add(("apps/v1", "ReplicaSet", name.namespace))
     opened = {}
     for api_version, kind, namespace in sorted(wanted):
         with contextlib.suppress(MissingKind):
             mirror = await stack.enter_async_context(mirrors.of(api_version, kind, namespace or None))
-            opened[(kind, namespace)] = mirror
+            opened[(group_kind({"apiVersion": api_version, "kind": kind}), namespace)] = mirror
     return opened
 
 
 Mirrored = dict[tuple[str, str], Mirror]
+"""By kind, as `group_kind` tells it, and namespace."""
 
 
 def _find(name: ObjectName, mirrored: Mirrored) -> Object | None:
-    mirror = mirrored.get((name.kind, name.namespace))
+    mirror = mirrored.get((name.group_kind, name.namespace))
     return next((o for o in mirror.objects() if o["metadata"]["name"] == name.name), None) if mirror else None
 
 
+def _as_wanted(name: ObjectName, obj: Object | None, vanishing: Collection[ObjectName]) -> bool:
+    return name in vanishing if obj is None else status(obj).ready
+
+
 def _unready(
-    awaited: Iterable[ObjectName], mirrored: Mirrored, settling: "_Settling", now: datetime.datetime
+    awaited: Iterable[ObjectName],
+    mirrored: Mirrored,
+    settling: "_Settling",
+    now: datetime.datetime,
+    vanishing: Collection[ObjectName],
 ) -> dict[ObjectName, Status]:
     found = {}
     for name in awaited:
         obj = _find(name, mirrored)
+        if obj is None and name in vanishing:
+            continue
         seen = status(obj) if obj else Status(False, "is not there")
         if obj and seen.ready and _runs_on(obj):
             pods = _pods(obj, mirrored)
@@ -124,15 +146,15 @@ def _unready(
 
 def _runs_on(obj: Object) -> bool:
     """True for what has pods that are to stay."""
-    return may_own_pods(obj) and obj["kind"] != "Job" and bool(obj["metadata"].get("namespace"))
+    return may_own_pods(obj) and group_kind(obj) != "Job.batch" and bool(obj["metadata"].get("namespace"))
 
 
 def _all_there(obj: Object, pods: Iterable[Object]) -> Status:
     """Whether a workload's pods are as many and as ready as its controller, which is a moment behind, says."""
-    if obj["kind"] not in WORKLOADS:
+    if group_kind(obj) not in WORKLOAD_KINDS:
         return Status(True, "ready")
     daemons = obj["status"].get("desiredNumberScheduled", 0)
-    wanted = daemons if obj["kind"] == "DaemonSet" else obj["spec"].get("replicas", 1)
+    wanted = daemons if group_kind(obj) == "DaemonSet.apps" else obj["spec"].get("replicas", 1)
     ready = sum(condition(pod, "Ready").get("status") == "True" for pod in pods if stays(pod))
     return Status(ready >= wanted, f"{ready}/{wanted} pods ready")
 
@@ -172,7 +194,7 @@ def _cause(name: ObjectName, mirrored: Mirrored, now: datetime.datetime, *, late
     obj = _find(name, mirrored)
     if obj is None:
         return None
-    pods = current_pods(obj, _pods(obj, mirrored), _objects("ReplicaSet", name, mirrored))
+    pods = current_pods(obj, _pods(obj, mirrored), _objects("ReplicaSet.apps", name, mirrored))
     return diagnose(obj, pods, _objects("Event", name, mirrored), now, late=late)
 
 
@@ -198,7 +220,7 @@ class _Freeing:
             if task.done():
                 task.result()
         for name in waiting:
-            obj = _find(name, mirrored) if name.kind == "StatefulSet" else None
+            obj = _find(name, mirrored) if name.group_kind == "StatefulSet.apps" else None
             events = _objects("Event", name, mirrored)
             for pod in stuck_pods(obj, _pods(obj, mirrored), events, now) if obj and not status(obj).ready else ():
                 if pod["metadata"]["uid"] not in self._tasks:
@@ -214,7 +236,7 @@ def _late(
     for name, seen in waiting.items():
         obj = _find(name, mirrored)
         mine = _pods(obj, mirrored) if obj else []
-        told = tuple(f"Pod {p['metadata']['name']}: {p.get('status', {}).get('phase')}" for p in mine)
+        told = tuple(f"Pod {p['metadata']['name']}: {readable(p)['status'].get('phase')}" for p in mine)
         why = f"{seen.message} after {deadline:g} s"
         cause = _cause(name, mirrored, now, late=True)
         if cause:
@@ -242,9 +264,9 @@ async def _not_ready(cause: Cause, api: Api) -> CarbonError:
 
 async def last_words(name: ObjectName, api: Api) -> list[str]:
     """The last log lines of a pod's containers that crashed, or run and are not ready."""
-    pod = await api.get(name) if name.kind == "Pod" else None
+    pod = await api.get(name) if name.group_kind == "Pod" else None
     lines: list[str] = []
-    state = (pod or {}).get("status", {})
+    state = readable(pod or {})["status"]
     for container in [*(state.get("initContainerStatuses") or ()), *(state.get("containerStatuses") or ())]:
         again = bool(container.get("restartCount"))
         if not container.get("ready") and (again or (container.get("state") or {}).get("running")):

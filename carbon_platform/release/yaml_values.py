@@ -5,22 +5,15 @@ Those are neither YAML 1.1's nor 1.2's: 1e+06 is a number, 0o17 and 017 are 15, 
 
 import base64
 import binascii
-import functools
+import dataclasses
 import json
 import math
 import re
 import struct
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from yaml import MappingNode, ScalarNode, SequenceNode
-
-    Node = ScalarNode | SequenceNode | MappingNode
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 _TAGS = "tag:yaml.org,2002:"
-_PLAIN = "plain"
-"""In place of a tag: what the scalar is depends on its text."""
 _WORDS: dict[str, bool | float | None] = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
     **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
@@ -33,6 +26,8 @@ _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+
 _BASES = (16, 2, 8, 10)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LARGEST, _LARGEST_SIGNED, _SMALLEST = 2**64 - 1, 2**63 - 1, -(2**63)
+_DIGITS = 100
+"""No number of 64 bits takes so many, and Python does not read thousands."""
 _COPIES = 100
 """A document may grow by its aliases to so many times what is written in it."""
 
@@ -50,36 +45,61 @@ def read_document(text: str | bytes) -> Any:
     start = text.lstrip()[:1]
     if start in ("{", b"{"):
         try:
-            return json.loads(text, parse_float=lambda digits: _number(float(digits)), parse_constant=_no_number)
+            return json.loads(text, parse_float=_of_json, parse_int=_of_json, parse_constant=_no_number)
         except ValueError:
             pass  # a flow mapping, perhaps
+    events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     try:
-        loader = _loader()(text)
-        try:
-            # Only the first: what may follow after `...` is not looked at.
-            return _Reading().value(loader.get_node()) if loader.check_node() else None
-        finally:
-            loader.dispose()
+        while not isinstance(event := next(events), yaml.DocumentStartEvent):
+            if isinstance(event, yaml.StreamEndEvent):
+                return None
+        # Only the first: what may follow after `...` is not looked at.
+        root = _compose(next(events), events, {})
+        next(events)
+        return _Reading().value(root)
     except yaml.YAMLError as error:
         raise Unreadable(str(error)) from error
     except RecursionError as error:
         raise Unreadable("it is nested too deep, or contains itself") from error
 
 
-@functools.cache
-def _loader() -> Callable[[str | bytes], Any]:
-    """Made at the first use: most commands read no manifest, and to import yaml takes as long as to start Python."""
+@dataclasses.dataclass(slots=True)
+class _Node:
+    """What is written in one place. Not PyYAML's nodes: its composer refuses an anchor that is set anew."""
+
+    line: int
+    tag: str = ""
+    plain: bool = False
+    """True where what a scalar is depends on its text."""
+    text: str | None = None
+    """Of a scalar."""
+    items: "list[_Node]" = dataclasses.field(default_factory=list)
+    pairs: "list[tuple[_Node, _Node]] | None" = None
+    """Of a mapping."""
+
+
+def _compose(event: Any, events: Iterator[Any], anchors: dict[str, _Node]) -> _Node:
     import yaml
 
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        """Only says how each node was written; what it means is up to us."""
-
-        def resolve(self, kind: type, value: Any, implicit: Any) -> str:
-            if kind is not yaml.ScalarNode:
-                return ""
-            return _PLAIN if implicit[0] else _TAGS + "str"
-
-    return Loader
+    line = event.start_mark.line + 1
+    if isinstance(event, yaml.AliasEvent):
+        if event.anchor not in anchors:
+            raise Unreadable(f"line {line}: nothing has the anchor of this alias")
+        return anchors[event.anchor]
+    node = _Node(line)
+    if event.anchor:
+        anchors[event.anchor] = node
+    if isinstance(event, yaml.ScalarEvent):
+        node.tag, node.text, node.plain = event.tag or "", event.value, event.implicit[0]
+    elif isinstance(event, yaml.SequenceStartEvent):
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
+            node.items.append(_compose(event, events, anchors))
+    else:
+        node.pairs = []
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            key = _compose(event, events, anchors)
+            node.pairs.append((key, _compose(next(events), events, anchors)))
+    return node
 
 
 class _Reading:
@@ -89,53 +109,52 @@ class _Reading:
         self._seen: set[int] = set()
         self._count = 0
 
-    def value(self, node: "Node") -> Any:
+    def value(self, node: _Node) -> Any:
         """The JSON value of a node."""
         self._seen.add(id(node))
         self._count += 1
         if self._count > 1000 and self._count > _COPIES * len(self._seen):
             raise Unreadable("excessive aliasing")
-        if node.id == "scalar":
-            return _number(_scalar(node))
-        if node.id == "sequence":
-            return [self.value(item) for item in node.value]
+        if node.text is not None:
+            return _number(_scalar(node, node.text))
+        if node.pairs is None:
+            return [self.value(item) for item in node.items]
         found: dict[str, Any] = {}
-        self._fill(found, node)
+        self._fill(found, node.pairs)
         return found
 
-    def _fill(self, found: dict[str, Any], node: "Node") -> None:
+    def _fill(self, found: dict[str, Any], pairs: Iterable[tuple[_Node, _Node]]) -> None:
         """In the order written: also a merge takes the place of what stands before it."""
-        for key, value in node.value:
-            if key.id == "scalar" and key.value == "<<" and key.tag in {_PLAIN, _TAGS + "merge"}:
+        for key, value in pairs:
+            if key.text is None:
+                raise Unreadable(f"line {key.line}: a mapping or a list can't be a key")
+            if key.text == "<<" and (key.plain or key.tag == _TAGS + "merge"):
                 # The earlier one of several goes before.
-                for part in reversed(value.value) if value.id == "sequence" else (value,):
-                    if part.id != "mapping":
-                        raise Unreadable("a merge (<<) takes a mapping, or a list of mappings")
-                    self._fill(found, part)
-            elif key.id != "scalar":
-                raise Unreadable(f"line {key.start_mark.line + 1}: a mapping or a list can't be a key")
+                for part in reversed(value.items) if value.pairs is None and value.text is None else (value,):
+                    if part.pairs is None:
+                        raise Unreadable(f"line {part.line}: a merge (<<) takes a mapping, or a list of mappings")
+                    self._fill(found, part.pairs)
             else:
-                found[_key(_scalar(key))] = self.value(value)
+                found[_key(_scalar(key, key.text))] = self.value(value)
 
 
-def _scalar(node: "Node") -> Scalar:
-    tag, text = node.tag, str(node.value)
-    if tag == _PLAIN:
+def _scalar(node: _Node, text: str) -> Scalar:
+    if node.plain:
         return _plain(text)
-    kind = tag.removeprefix(_TAGS)
+    kind = node.tag.removeprefix(_TAGS)
     if kind == "binary":
         try:
             return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True).decode("utf-8", "replace")
         except binascii.Error as error:
-            raise Unreadable(f"line {node.start_mark.line + 1}: !!binary is not base64") from error
+            raise Unreadable(f"line {node.line}: !!binary is not base64") from error
     allowed = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(kind)
-    if allowed is None or not tag.startswith(_TAGS):
+    if allowed is None or not node.tag.startswith(_TAGS):
         return text  # !!str, !!timestamp, and what nobody knows
     value = _plain(text)
     if allowed is float and type(value) is int:
         value = float(value)
     if type(value) is not allowed:
-        raise Unreadable(f"line {node.start_mark.line + 1}: a value that is not of its tag !!{kind}")
+        raise Unreadable(f"line {node.line}: a value that is not of its tag !!{kind}")
     return value
 
 
@@ -157,7 +176,7 @@ def _plain(text: str) -> Scalar:
 def _integer(digits: str) -> int | None:
     """What Go's ParseInt of base 0, or else its ParseUint, makes of it."""
     match = _INTEGER.fullmatch(digits)
-    if match is None:
+    if match is None or len(digits) > _DIGITS:
         return None
     sign, *bases = match.groups()
     found = next(int(part, base) for part, base in zip(bases, _BASES, strict=True) if part is not None)
@@ -177,6 +196,10 @@ def _number(value: Scalar) -> Scalar:
             _no_number(str(value))
         return int(value) if value.is_integer() and _SMALLEST <= value <= _LARGEST_SIGNED else value
     return float(value) if isinstance(value, int) and value > _LARGEST_SIGNED else value
+
+
+def _of_json(digits: str) -> Scalar:
+    return _number(float(digits) if set(digits) & set(".eE") else int(digits))
 
 
 def _no_number(_: str) -> None:
@@ -201,6 +224,7 @@ def _short(value: float) -> str:
         return {math.inf: ".inf", -math.inf: "-.inf"}.get(value, ".nan")
     try:
         single = struct.pack("f", value)
+        value = struct.unpack("f", single)[0]
     except OverflowError:
         return ".inf" if value > 0 else "-.inf"
     shortest = (f"{value:.{places}e}" for places in range(17))

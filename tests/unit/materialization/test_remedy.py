@@ -14,7 +14,7 @@ from carbon_platform.release.history import Revision
 from carbon_platform.release.plan import Action, Change, Plan
 from carbon_platform.release.volumes import end_pod, lost_volumes, volumes_of
 from tests.definitions import Definitions
-from tests.objects import obj, workload
+from tests.objects import obj, version_of, workload
 
 DATA = ["PersistentVolumeClaim", "PersistentVolume", "Namespace"]
 WORKLOADS = ["Deployment", "StatefulSet", "DaemonSet", "CronJob"]
@@ -23,7 +23,7 @@ CHANGES = st.builds(lambda a, k: change(a, k), st.sampled_from(Action), st.sampl
 
 
 def change(action: Action, kind: str) -> Change:
-    return Change(action, ObjectName("v1", kind, "here", "db"), reason="field is immutable")
+    return Change(action, ObjectName(version_of(kind), kind, "here", "db"), reason="field is immutable")
 
 
 def refusal(remedy: Remedy, *changes: Change) -> CarbonError | None:

@@ -13,20 +13,21 @@ from carbon_platform.errors import DataAtRisk
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.guard import content_risks, generated_anew, guard, refuse, risks
 from carbon_platform.release.plan import Action, Change, Plan
+from tests.objects import version_of
 
-API = {
-    "Cluster": "db.example/v1",
-    "StatefulSet": "apps/v1",
-    "Deployment": "apps/v1",
-    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
-}
+API = {"Cluster": "db.example/v1"}
 
 
 def change(action: Action, kind: str, name: str = "db", *, before: int = 0, after: int = 0) -> Change:
     namespace = "" if kind in {"Namespace", "PersistentVolume", "CustomResourceDefinition"} else "here"
     live, desired = ({"spec": {"replicas": n} if n else {}} for n in (before, after))
     return Change(
-        action, ObjectName(API.get(kind, "v1"), kind, namespace, name), reason="why", live=live, desired=desired
+        action,
+        ObjectName(API.get(kind) or version_of(kind), kind, namespace, name),
+        (),
+        "why",
+        live=live,
+        desired=desired,
     )
 
 

@@ -38,6 +38,7 @@ CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n"
         ("9223372036854775807", 2**63 - 1),
         ("18446744073709551615", 2.0**64),
         ("123456789012345678901234567890", 123456789012345678901234567890.0),
+        ("1" * 5000, "1" * 5000),
         ("yes", True),
         ("y", True),
         ("N", False),
@@ -83,12 +84,29 @@ def test_a_merge_takes_the_place_of_what_stands_before_it_and_the_first_of_sever
 
 @pytest.mark.parametrize(
     "text",
-    ["a: .inf", "a: .nan", "? [a]\n: b", "~: b", "a: !!int x", "a: !!binary '*'", "a: {<<: 3}", "a: &a [*a]", "a: *b"]
-    + ["{", "a: 'x", "a: b: c", "\x01", "[" * 5000],
+    [
+        *"{\x01",
+        "[" * 5000,
+        "a: 'x",
+        "a: b: c",
+        "a: .inf",
+        "a: .nan",
+        "? [a]\n: b",
+        "~: b",
+        "a: !!int x",
+        "a: !!binary '*'",
+        "a: {<<: 3}",
+        "a: &a [*a]",
+        "a: *b",
+    ],
 )
 def test_what_json_cannot_say_is_told_and_not_guessed(text: str) -> None:
     with pytest.raises(Unreadable):
         read_document(text)
+
+
+def test_an_anchor_may_be_set_anew() -> None:
+    assert read_document("[&x 1, *x, &x 2, *x]") == [1, 1, 2, 2]
 
 
 def test_a_document_that_swells_by_its_aliases_is_refused() -> None:
