@@ -67,10 +67,10 @@ class View:
     """Who is at work, by component."""
     settled_at: str = ""
     """What checks said before may come of an API server outage alone: controllers are behind until then."""
-    revisions: Mapping[str, Deployed] | None = None
-    """The newest revision of each release that Helm has one of; None when that is not known."""
     at: float = dataclasses.field(default=math.inf, compare=False)
     """When the look began that saw this, in seconds since the epoch."""
+    revisions: Mapping[str, Deployed] | None = None
+    """The newest revision of each release that Helm has one of; None when that is not known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,7 +296,7 @@ class _Following:
         self._settling.after(self._session.api.outage)
         revisions = {key: Deployed.of(revision) for key, revision in self._revisions.items()}
         symptoms = dict(zip(broken, told, strict=True))
-        return View(platform, self._session.cluster_id, "", symptoms, busy, self._settling.at, revisions, began)
+        return View(platform, self._session.cluster_id, "", symptoms, busy, self._settling.at, began, revisions)
 
     async def _explained(self, key: str, symptoms: tuple[Symptom, ...], busy: bool = False) -> tuple[Symptom, ...]:
         if busy:

@@ -78,7 +78,7 @@ async def _ready(
     deadline = component.deadline or session.settings.wait_seconds
     with steps.timed(Step.WAIT):
         vanishing = {ObjectName.of(obj) for obj in desired.objects if vanishes(obj)}
-        await wait_ready(names, session.api, session.mirrors, deadline, steps.tell, vanishing)
+        await wait_ready(names, session.api, session.mirrors, deadline, steps.tell, vanishing=vanishing)
     pods = await _pods(desired, session)
     evidence: dict[str, str | int | float | bool] = {"objects": len(desired.objects), "pods": len(pods)}
     detail = f"{len(desired.objects)} objects as desired, {len(pods)} pods ready"

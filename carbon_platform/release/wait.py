@@ -42,8 +42,9 @@ async def wait_ready(
     mirrors: Mirrors,
     deadline: float,
     progress: Progress,
-    vanishing: Collection[ObjectName] = (),
     clock: Clock = _now,
+    *,
+    vanishing: Collection[ObjectName] = (),
 ) -> None:
     """Return when every object is as its spec wants it, or gone if it is one of `vanishing`, and its containers have
     shown that they stay.

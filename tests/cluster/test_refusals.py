@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from carbon_platform.release.render import render
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.errors import WebhookFailed
@@ -13,8 +12,9 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.drift.compare import compare
 from carbon_platform.drift.drift import Verdict
 from carbon_platform.errors import Blocked
+from carbon_platform.materialization.look import look
 from carbon_platform.materialization.session import Session
-from carbon_platform.release.plan import Action, plan
+from carbon_platform.release.plan import Action
 from tests.cluster.platform import Platform
 
 WEBHOOK = "prices.guard.example.com"
@@ -114,11 +114,9 @@ async def test_only_what_can_not_be_changed_is_to_be_made_anew(
     platform.define(values={"objects": [deployment()]})
     await platform.up(session)
     platform.define(values={"objects": [changed]})
-    component = platform.load().components["app"]
-    planned = await plan(
-        component, await render(component, session.helm, session.api, session.settings.cache), session.api
-    )
-    (change,) = planned.changes
+    found = (await look(platform.load(), ["app"], session))["app"]
+    assert found.plan is not None
+    (change,) = found.plan.changes
     assert (change.action, change.object.name) == (action, "other")
     assert told in change.reason
     if action is Action.INVALID:

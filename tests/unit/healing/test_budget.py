@@ -2,13 +2,12 @@
 
 import dataclasses
 
-from carbon_platform.release.render import Desired
-
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.healing.decide import Verdict
 from carbon_platform.healing.loop import Step
 from carbon_platform.healing.symptoms import Sign, Symptom, of_release
 from carbon_platform.materialization.remedy import Remedy
+from carbon_platform.release.desired import Desired
 from tests.objects import obj
 from tests.unit.healing.world import World, one
 
