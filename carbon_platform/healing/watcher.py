@@ -35,7 +35,7 @@ from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.history import Revision, newest
 from carbon_platform.release.lease import holder_of, lease_name
-from carbon_platform.release.plan import compare
+from carbon_platform.release.plan import BY_HELM, compare
 from carbon_platform.settings import Settings
 from carbon_platform.spec.load import definition_files, load_platform
 from carbon_platform.spec.platform import Platform
@@ -376,7 +376,7 @@ class _Following:
 
 
 _REVISION = ("v1", "Secret")
-_RELEASES = "app.kubernetes.io/managed-by=Helm"
+_RELEASES = BY_HELM
 _WRITERS = "app.kubernetes.io/managed-by=carbon"
 _NODE = ("v1", "Node")
 _LEASE = ("coordination.k8s.io/v1", "Lease")

@@ -26,6 +26,8 @@ from carbon_platform.release.vanished import cleaned_away, vanishes
 from carbon_platform.spec.platform import Component
 
 _AT_ONCE = 16
+BY_HELM = "app.kubernetes.io/managed-by=Helm"
+"""The label that Helm puts on what it applies."""
 MADE_ANEW = frozenset({"StatefulSet.apps", "Deployment.apps", "DaemonSet.apps", "Job.batch"})
 """Kinds that are deleted and created again where they can't be changed in place."""
 _STAND_IN_NAMESPACE = "default"
