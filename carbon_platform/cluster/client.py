@@ -277,7 +277,7 @@ class Api:
         accept = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
         params = {"labelSelector": labels} if labels else {}
         answer = await self.request("GET", resource.path(), what=f"list {kind}s", params=params, headers=accept)
-        found = (item["metadata"] for item in answer["items"])
+        found = (item["metadata"] for item in answer["items"] or ())
         return {(one.get("namespace", ""), one["name"]) for one in found if not one.get("deletionTimestamp")}
 
     async def apply(

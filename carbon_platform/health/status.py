@@ -40,10 +40,19 @@ def status(obj: Object) -> Status:
     declared = (metadata.get("annotations") or {}).get(READY_CONDITIONS)
     if declared:
         return _declared(obj, declared.split())
-    if observed is not None and observed < metadata.get("generation", 0):
+    if observed is not None and observed < metadata.get("generation", 0) and not _counts_statuses(obj):
         return Status(False, "its controller has not seen the change yet")
     rule = _RULES.get(group_kind(obj))
     return rule(obj) if rule else _generic(obj)
+
+
+def _counts_statuses(obj: Object) -> bool:
+    """True for a kind without a status subresource: each status that is written makes another generation of it."""
+    written = obj["metadata"].get("managedFields")
+    return any(
+        isinstance(one, Mapping) and not one.get("subresource") and "f:status" in (one.get("fieldsV1") or ())
+        for one in (written if isinstance(written, list) else ())
+    )
 
 
 def _declared(obj: Object, kinds: Iterable[str]) -> Status:
