@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind
-from carbon_platform.errors import CarbonError
+from carbon_platform.errors import CarbonError, Unreachable
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_record, of_release
 from carbon_platform.health.cause import Cause, Kind
@@ -41,7 +41,12 @@ async def examine(platform: Platform, keys: Iterable[str], session: Session) -> 
     async def one(key: str) -> tuple[Symptom, ...]:
         component = platform.components[key]
         async with limit:
-            return await symptoms_of(component, records.get(key, Record(key)), session)
+            try:
+                return await symptoms_of(component, records.get(key, Record(key)), session)
+            except Unreachable:
+                raise
+            except CarbonError as error:  # about one of its objects: the others are told all the same
+                return (Symptom(Sign.UNREADY, f"component {key}", error.told, fix=error.fix),)
 
     nodes, found = await asyncio.gather(_nodes(session.api), asyncio.gather(*(one(key) for key in chosen)))
     return findings(dict(zip(chosen, found, strict=True)), platform.needs, platform.order), nodes

@@ -21,6 +21,7 @@ from pathlib import Path
 import tenacity
 
 from carbon_platform.cluster.client import MissingKind
+from carbon_platform.cluster.errors import RequestFailed
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.cluster.watch import Mirror
@@ -182,6 +183,7 @@ class _Following:
         self._mirrors: dict[tuple[str, str, str], Mirror] = {}
         self._absent: dict[tuple[str, str, str], float] = {}
         """Kinds that are not there, and when they are looked for again."""
+        self._unserved: set[tuple[str, str]] = set()
         self._revisions: dict[str, Revision] = {}
         self._desired: dict[str, Desired] = {}
         self._versions: dict[ObjectName, str] = {}
@@ -256,8 +258,28 @@ class _Following:
             except MissingKind:
                 self._absent[kind] = now + _ABSENT_SECONDS
                 continue
+            except RequestFailed as error:
+                self._unknown(kind, error)
+                continue
+            self._unserved.discard(kind[:2])
             self._mirrors[kind] = mirror
             stack.callback(mirror.subscribe(wake.set))
+
+    def _unknown(self, kind: tuple[str, str, str], error: CarbonError) -> None:
+        """A kind that can't be served now: of its objects nothing is known, of all others everything."""
+        _LOG.warning("%s of %s can't be watched, and is tried again: %s", kind[1], kind[0], error.told)
+        self._absent[kind] = asyncio.get_running_loop().time() + _ABSENT_SECONDS
+        self._unserved.add(kind[:2])
+
+    def _known(self, desired: Desired) -> Desired:
+        """Without the objects of which nothing is known."""
+        if not self._unserved:
+            return desired
+        first, objects = (
+            tuple(obj for obj in part if (obj["apiVersion"], obj["kind"]) not in self._unserved)
+            for part in (desired.first, desired.objects)
+        )
+        return dataclasses.replace(desired, first=first, objects=objects)
 
     def _nodes(self) -> list[Object]:
         mirror = self._mirrors.get((*_NODE, ""))
@@ -272,8 +294,11 @@ class _Following:
         return None
 
     async def _look(self, platform: Platform) -> View:
-        for mirror in self._mirrors.values():
-            if mirror.failure:
+        for kind, mirror in list(self._mirrors.items()):
+            if isinstance(mirror.failure, RequestFailed):
+                self._unknown(kind, mirror.failure)
+                del self._mirrors[kind]
+            elif mirror.failure:
                 raise mirror.failure
         began = time.time()
         why = silent(self._nodes())
@@ -288,7 +313,8 @@ class _Following:
         quiet = {key: desired for key, desired in self._desired.items() if key not in busy}
         others = {key: platform.components[key].drift.managers for key in quiet}
         await self._compare([(obj, others[key]) for key, desired in quiet.items() for obj in desired.everything])
-        found = {key: tuple(of_release(desired, self._find, self._edits)) for key, desired in self._desired.items()}
+        known = {key: self._known(desired) for key, desired in self._desired.items()}
+        found = {key: tuple(of_release(desired, self._find, self._edits)) for key, desired in known.items()}
         broken = [key for key, symptoms in found.items() if symptoms]
         for key in self._explanations.keys() - broken:
             del self._explanations[key]

@@ -213,7 +213,7 @@ async def _in_another_namespace(obj: Object, api: Api) -> tuple[Action, ObjectNa
     """Its own is not there yet. What another namespace's quota or policy says is no finding, what is invalid is."""
     metadata = obj["metadata"] | {"namespace": _STAND_IN_NAMESPACE, "name": f"carbon-{uuid.uuid4().hex[:16]}"}
     try:
-        await api.create({**obj, "metadata": metadata}, dry_run=True)
+        await api.apply({**obj, "metadata": metadata}, manager=HELM_MANAGER, dry_run=True)
     except Rejected as error:
         if error.code == 404:
             return Action.DEFERRED, ObjectName.of(obj), (), _NO_KIND
