@@ -57,6 +57,18 @@ def test_what_was_deleted_is_missing_and_comes_first() -> None:
     ]
 
 
+def test_a_job_that_vanishes_once_it_has_finished_is_not_missing() -> None:
+    assert signs([workload("Job", spec={"ttlSecondsAfterFinished": 60})], []) == []
+    assert signs([workload("Job", spec={"ttlSecondsAfterFinished": None})], []) == [(Sign.MISSING, "it was deleted")]
+    thing = obj("Job", api_version="example.com/v1", spec={"ttlSecondsAfterFinished": 60})
+    assert signs([thing], []) == [(Sign.MISSING, "it was deleted")]
+
+
+def test_a_job_that_is_suspended_shows_nothing() -> None:
+    job = workload("Job", spec={"suspend": True}, status=status_conditions(Suspended="True"))
+    assert signs([job], [job]) == []
+
+
 def test_what_is_being_deleted_is_as_good_as_gone() -> None:
     going = obj("ConfigMap", deletionTimestamp="2026-01-01T00:00:00Z")
     assert signs([CONFIG], [going]) == [(Sign.MISSING, "is being deleted")]
