@@ -10,6 +10,7 @@ from typing import Any
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import group_kind
+from carbon_platform.cluster.shape import readable
 from carbon_platform.release.difference import Steps, left_to_others
 
 Path = tuple[str, ...]
@@ -75,14 +76,14 @@ class _Entry:
 
 
 def _entries(obj: Object) -> list[_Entry]:
-    return [_Entry(written) for written in obj["metadata"].get("managedFields") or ()]
+    return [_Entry(written) for written in readable(obj)["metadata"].get("managedFields") or ()]
 
 
 def _members(fields: Mapping[str, Any], at: Path) -> Iterator[Path]:
     for step, inner in fields.items():
         if step == ".":
             yield at
-        elif inner:
+        elif inner and isinstance(inner, Mapping):
             yield from _members(inner, (*at, step))
         else:
             yield (*at, step)
@@ -171,7 +172,7 @@ def _key(container: Any, step: str) -> str | int | None:
     kind, _, rest = step.partition(":")
     if kind == "f":
         return rest if isinstance(container, Mapping) and rest in container else None
-    if not isinstance(container, list):
+    if kind not in {"i", "v", "k"} or not isinstance(container, list):
         return None
     wanted = json.loads(rest)
     if kind == "i":

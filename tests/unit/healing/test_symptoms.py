@@ -104,6 +104,18 @@ def test_an_incident_is_about_what_can_be_healed_and_known_by_its_sign_object_an
     assert key_of([check_, unready]) == CauseKey("check failed", "query", CAUSE.kind.value)
 
 
+def test_a_job_that_vanishes_once_it_has_finished_is_not_missing() -> None:
+    assert signs([workload("Job", spec={"ttlSecondsAfterFinished": 60})], []) == []
+    assert signs([workload("Job", spec={"ttlSecondsAfterFinished": None})], []) == [(Sign.MISSING, "it was deleted")]
+    thing = obj("Job", api_version="example.com/v1", spec={"ttlSecondsAfterFinished": 60})
+    assert signs([thing], []) == [(Sign.MISSING, "it was deleted")]
+
+
+def test_a_job_that_is_suspended_shows_nothing() -> None:
+    job = workload("Job", spec={"suspend": True}, status=status_conditions(Suspended="True"))
+    assert signs([job], [job]) == []
+
+
 def test_an_edit_tells_its_first_fields() -> None:
     edits = tuple(FieldChange(f"data.k{i}", "a", "b") for i in range(5))
     ((sign, text),) = signs([CONFIG], [CONFIG], {ObjectName.of(CONFIG): edits})

@@ -185,6 +185,17 @@ def test_a_deployment_is_ready_only_with_every_wanted_pod_new_and_available(
     assert found.ready == (updated >= wanted and total <= updated and available >= wanted)
 
 
+def test_a_suspended_job_is_as_its_spec_wants_it_and_is_told_as_that() -> None:
+    found = status(workload("Job", spec={"suspend": True}, status=conditions(Suspended="True")))
+    assert (found.ready, found.message) == (True, "is suspended: it runs when somebody resumes it")
+
+
+def test_a_pod_that_has_done_its_work_is_ready() -> None:
+    ended = conditions(Ready=("False", "PodCompleted", ""))
+    assert status(obj("Pod", status={"phase": "Succeeded", **ended})).ready
+    assert not status(obj("Pod", status={"phase": "Running", **ended})).ready
+
+
 @given(st.sampled_from(["Deployment", "StatefulSet", "DaemonSet", "Job", "Thing", "Service", "PersistentVolumeClaim"]))
 def test_an_object_without_any_status_is_no_accident(kind: str) -> None:
     assert status(workload(kind, spec={})).message
