@@ -33,7 +33,7 @@ from benchmarks.against_peer import (
     report_timing,
 )
 from benchmarks.measure import Failed, Timing, measure
-from benchmarks.simulated import Release, releases, simulated_cluster, write_definitions
+from benchmarks.simulated import Release, environment, releases, simulated_cluster, write_definitions
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
@@ -126,18 +126,10 @@ class Bench:
         self, folder: Path, chosen: Sequence[Release], cluster: LocalCluster, have: Mapping[str, Path]
     ) -> None:
         self.folder, self.chosen, self.cluster = folder, chosen, cluster
+        definitions = write_definitions(folder, chosen)
         self._environment = {
-            "CARBON_HOME": str(folder / "home"),
-            "CARBON_CACHE": str(folder / "cache"),
-            "CARBON_DEFS": str(write_definitions(folder, chosen)),
-            "CARBON_CONTEXT": cluster.layout.context,
-            "CARBON_KUBECONFIG": str(cluster.layout.kubeconfig),
-            "CARBON_HELM": str(have["helm"]),
-            "CARBON_PROFILE": "local",
+            **environment(folder, definitions, cluster, have["helm"]),
             "KUBECONFIG": str(cluster.layout.kubeconfig),
-            "HELM_CACHE_HOME": str(folder / "helm-cache"),
-            "HELM_CONFIG_HOME": str(folder / "helm-config"),
-            "HELM_DATA_HOME": str(folder / "helm-data"),
         }
         carbon = Path(sys.executable).with_name("carbon")
         self._up: list[str | Path] = [carbon, "up"]

@@ -104,6 +104,22 @@ def simulated_cluster(folder: Path, nodes: int, report: Report) -> Iterator[Loca
         cluster.down(delete_data=True)
 
 
+def environment(folder: Path, definitions: Path, cluster: LocalCluster, helm: Path) -> dict[str, str]:
+    """What `carbon` is told to work with these definitions on that cluster, with state and cache in `folder`."""
+    return {
+        "CARBON_HOME": str(folder / "home"),
+        "CARBON_CACHE": str(folder / "cache"),
+        "CARBON_DEFS": str(definitions),
+        "CARBON_CONTEXT": cluster.layout.context,
+        "CARBON_KUBECONFIG": str(cluster.layout.kubeconfig),
+        "CARBON_HELM": str(helm),
+        "CARBON_PROFILE": "local",
+        "HELM_CACHE_HOME": str(folder / "helm-cache"),
+        "HELM_CONFIG_HOME": str(folder / "helm-config"),
+        "HELM_DATA_HOME": str(folder / "helm-data"),
+    }
+
+
 def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

@@ -30,6 +30,7 @@ from benchmarks.against_peer import (
 from benchmarks.measure import Failed, Timing, measure
 from benchmarks.simulated import (
     Release,
+    environment,
     not_as_wanted,
     releases,
     remove,
@@ -59,18 +60,7 @@ def ours(folder: Path, chosen: Sequence[Release], cluster: LocalCluster, helm: P
     """`carbon up`, without records and with no render in its cache."""
     side = Side("ours", folder, chosen)
     side.command = [Path(sys.executable).with_name("carbon"), "up"]
-    side.environment = {
-        "CARBON_HOME": str(folder / "home"),
-        "CARBON_CACHE": str(folder / "cache"),
-        "CARBON_DEFS": str(write_definitions(folder, chosen)),
-        "CARBON_CONTEXT": cluster.layout.context,
-        "CARBON_KUBECONFIG": str(cluster.layout.kubeconfig),
-        "CARBON_HELM": str(helm),
-        "CARBON_PROFILE": "local",
-        "HELM_CACHE_HOME": str(folder / "helm-cache"),
-        "HELM_CONFIG_HOME": str(folder / "helm-config"),
-        "HELM_DATA_HOME": str(folder / "helm-data"),
-    }
+    side.environment = environment(folder, write_definitions(folder, chosen), cluster, helm)
     return side
 
 
