@@ -38,9 +38,9 @@ class Trace:
         if new := sorted(later.revisions - self.revisions):
             said.append(f"a new revision: {', '.join(name.rpartition('.')[2] for name in new)}")
         if gone := self.pods.keys() - later.pods.keys():
-            said.append(f"{len(gone)} pods were replaced or removed")
+            said.append(f"pods replaced or removed: {len(gone)}")
         if restarted := [uid for uid, count in self.pods.items() if later.pods.get(uid, count) != count]:
-            said.append(f"{len(restarted)} pods were restarted")
+            said.append(f"pods restarted: {len(restarted)}")
         return said
 
 
