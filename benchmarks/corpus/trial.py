@@ -1,6 +1,7 @@
 """The steps that each chart goes through."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,8 +140,9 @@ def _change(change: Mapping[str, Any]) -> str:
 
 
 def _incident(told: Mapping[str, Any]) -> str:
-    remedies = ", ".join(attempt["remedy"] for attempt in told["attempts"]) or "no attempt"
-    return f"{told['sign']} of {told['object'] or told['component']}: {told['cause']} ({remedies})"
+    counted = Counter(attempt["remedy"] for attempt in told["attempts"])
+    remedies = ", ".join(f"{remedy} {count} ×" for remedy, count in counted.items()) or "no attempt"
+    return f"{told['object'] or told['component']}: {told['sign']}: {told['cause']} ({remedies})"
 
 
 def _few(texts: Sequence[str], most: int = 3) -> str:
