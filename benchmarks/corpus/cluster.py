@@ -63,6 +63,10 @@ def _restarts(pod: Object) -> int:
     return sum(status.get("restartCount", 0) for status in pod.get("status", {}).get("containerStatuses") or ())
 
 
+def _owners(obj: Object) -> set[str]:
+    return {owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ()}
+
+
 def _of_a_job(pod: Object) -> bool:
     return any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences") or ())
 
@@ -129,8 +133,12 @@ def left(cluster: LocalCluster, charts: Sequence[Chart]) -> dict[str, Left]:
 
 
 def left_of(chart: Chart, objects: Sequence[Object]) -> Left:
-    """What of these objects is of a chart: in its namespace, or marked by Helm as part of its release."""
-    mine = [obj for obj in objects if _belongs(obj, chart)]
+    """What of these objects is of a chart: in its namespace, or marked by Helm as part of its release.
+
+    What has an owner goes with it, and is not told beside it.
+    """
+    living = {obj["metadata"].get("uid") for obj in objects}
+    mine = [obj for obj in objects if _belongs(obj, chart) and not _owners(obj) & living]
     hooks = [obj for obj in mine if "helm.sh/hook" in (obj["metadata"].get("annotations") or {})]
     stays = [obj for obj in mine if obj not in hooks and _stays(obj)]
     names = [

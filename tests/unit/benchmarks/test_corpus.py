@@ -110,6 +110,17 @@ def test_volumes_crds_what_is_to_be_kept_and_what_hooks_made_are_told_apart() ->
     assert found.unexpected == ()
 
 
+def test_what_has_a_living_owner_is_not_told_beside_it() -> None:
+    hook = _object("Job", "migrate", **{"helm.sh/hook": "pre-install"})
+    hook["metadata"]["uid"] = "1"
+    pods = [_object("Pod", "migrate-x"), _object("Pod", "of-what-is-gone")]
+    for pod, owner in zip(pods, ("1", "2"), strict=True):
+        pod["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "migrate", "uid": owner}]
+    found = left_of(CHART, [hook, *pods])
+    assert [one.name for one in found.unexpected] == ["of-what-is-gone"]
+    assert [one.name for one in found.hooks] == ["migrate"]
+
+
 def test_an_error_that_nobody_foresaw_is_a_crash_and_its_last_line_is_told() -> None:
     done = Done(1, {}, "Traceback (most recent call last):\n  File …\nKeyError: 'spec'\n")
     assert done.crashed
