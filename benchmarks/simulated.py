@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ import tenacity
 import yaml
 
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.environment import FILE
 from carbon_platform.errors import CarbonError
 from carbon_platform.local.cluster import LocalCluster
-from carbon_platform.local.layout import Layout
 from carbon_platform.local.packages import Report
+from carbon_platform.local.temporary import temporary
 from carbon_platform.settings import settings
 
 CHART = Path(__file__).parent / "charts" / "app"
@@ -73,6 +73,25 @@ def write_definitions(folder: Path, chosen: Iterable[Release]) -> Path:
     return folder / "defs"
 
 
+def environment(folder: Path, definitions: Path, cluster: LocalCluster, helm: Path) -> dict[str, str]:
+    """What `carbon` is told to work with these definitions on that cluster, with state and cache in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    named = {"context": cluster.layout.context, "kubeconfig": str(cluster.layout.kubeconfig)}
+    file = folder / FILE
+    file.write_text(yaml.safe_dump({"environments": {"simulated": {"cluster": named}}}), encoding="utf-8")
+    return {
+        "CARBON_ENVIRONMENTS": str(file),
+        "CARBON_ENV": "simulated",
+        "CARBON_HOME": str(folder / "home"),
+        "CARBON_CACHE": str(folder / "cache"),
+        "CARBON_DEFS": str(definitions),
+        "CARBON_HELM": str(helm),
+        "HELM_CACHE_HOME": str(folder / "helm-cache"),
+        "HELM_CONFIG_HOME": str(folder / "helm-config"),
+        "HELM_DATA_HOME": str(folder / "helm-data"),
+    }
+
+
 def write_helmfile(folder: Path, chosen: Iterable[Release]) -> Path:
     """The same releases as a helmfile that waits for their pods."""
     chart = write_chart(folder)
@@ -94,38 +113,9 @@ def write_helmfile(folder: Path, chosen: Iterable[Release]) -> Path:
 @contextlib.contextmanager
 def simulated_cluster(folder: Path, nodes: int, report: Report) -> Iterator[LocalCluster]:
     """A control plane of its own with so many simulated nodes; nothing of it is left afterwards."""
-    api, etcd, peer = _free_ports(3)
-    layout = Layout(folder, api_port=api, etcd_port=etcd, etcd_peer_port=peer, real_node=False, context=CONTEXT)
-    cluster = LocalCluster(layout, settings().cache, report)
-    try:
+    with temporary(folder, CONTEXT, settings().cache, report) as cluster:
         cluster.up(simulated_nodes=nodes)
         yield cluster
-    finally:
-        cluster.down(delete_data=True)
-
-
-def environment(folder: Path, definitions: Path, cluster: LocalCluster, helm: Path) -> dict[str, str]:
-    """What `carbon` is told to work with these definitions on that cluster, with state and cache in `folder`."""
-    return {
-        "CARBON_HOME": str(folder / "home"),
-        "CARBON_CACHE": str(folder / "cache"),
-        "CARBON_DEFS": str(definitions),
-        "CARBON_CONTEXT": cluster.layout.context,
-        "CARBON_KUBECONFIG": str(cluster.layout.kubeconfig),
-        "CARBON_HELM": str(helm),
-        "CARBON_PROFILE": "local",
-        "HELM_CACHE_HOME": str(folder / "helm-cache"),
-        "HELM_CONFIG_HOME": str(folder / "helm-config"),
-        "HELM_DATA_HOME": str(folder / "helm-data"),
-    }
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def not_as_wanted(cluster: LocalCluster, chosen: Iterable[Release]) -> list[str]:

@@ -13,6 +13,8 @@ from typing import Any
 
 _BUSY_SECONDS = 30
 """How long to wait for another process that writes."""
+OUTDATED_COPIES = "outdated_copies"
+"""In the evidence of a check: keys of Secrets that no longer follow the Secret they are copied from."""
 _SCHEMA = """
 create table if not exists record (
   cluster text not null, component text not null, body text not null, primary key (cluster, component)
@@ -32,6 +34,13 @@ class CheckResult:
     seconds: float = 0.0
     fix: str = ""
     evidence: Mapping[str, str | int | float | bool] = dataclasses.field(default_factory=dict)
+    warning: bool = False
+    """When it does not pass, that is told, and no failure."""
+
+    @property
+    def failed(self) -> bool:
+        """True when the component does not work because of it."""
+        return not self.passed and not self.warning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +70,12 @@ class Record:
     """Digest of the definition that was rolled back from; healing does not apply it again."""
     quarantined: str = ""
     """Why Carbon heals it no more by itself; empty when it does. A verification ends it."""
+    generated: tuple[str, ...] = ()
+    """Keys of Secrets that were generated for it, as namespace/name/key: also those of earlier definitions."""
+    content: tuple[str, ...] = ()
+    """Topics, tables and the like that were there, by the names its changes have."""
+    life: int = 0
+    """How often it was forgotten. What was begun in an earlier life is recorded no more."""
 
 
 def current(record: Record, digest: str, checks_digest: str) -> bool:
@@ -71,7 +86,7 @@ def current(record: Record, digest: str, checks_digest: str) -> bool:
         and bool(record.verified_at)
         and record.verified_at >= record.changed_at
         and record.verified_at >= record.failed_at
-        and all(check.passed for check in record.checks)
+        and not any(check.failed for check in record.checks)
     )
 
 
@@ -99,28 +114,37 @@ class Records:
             connection.close()
 
     def all(self) -> dict[str, Record]:
-        """Every record of the cluster, by component."""
+        """Every record of the cluster, by component, but those of which nothing is known any more."""
+        return {key: record for key, record in self._all().items() if record != Record(key, life=record.life)}
+
+    def get(self, component: str) -> Record:
+        """The record of a component; an empty one when nothing is known."""
+        return self._all().get(component, Record(component))
+
+    def _all(self) -> dict[str, Record]:
         if not self._file.exists():
             return {}
         with self._open() as db:
             rows = db.execute("select component, body from record where cluster = ?", (self._cluster,)).fetchall()
         return {component: _decode(component, json.loads(body)) for component, body in rows}
 
-    def get(self, component: str) -> Record:
-        """The record of a component; an empty one when nothing is known."""
-        return self.all().get(component, Record(component))
-
     def put(self, record: Record) -> None:
         """Remember it in place of what was known."""
         self.update(record.component, lambda _: record)
 
-    def update(self, component: str, change: Callable[[Record], Record]) -> Record:
-        """Change what is known, with nobody else changing it meanwhile; the new record."""
+    def update(self, component: str, change: Callable[[Record], Record], *, life: int | None = None) -> Record:
+        """Change what is known, with nobody else changing it meanwhile; the record as it is then.
+
+        `life`: what the change is about began in that life of the record. It is dropped when that is over.
+        """
         with self._open() as db:
             db.execute("begin immediate")
             key = (self._cluster, component)
             row = db.execute("select body from record where cluster = ? and component = ?", key).fetchone()
-            record = change(_decode(component, json.loads(row[0])) if row else Record(component))
+            before = _decode(component, json.loads(row[0])) if row else Record(component)
+            if life is not None and before.life != life:
+                return before
+            record = change(before)
             body = json.dumps(dataclasses.asdict(record))
             db.execute("insert or replace into record values (?, ?, ?)", (*key, body))
         return record
@@ -134,14 +158,20 @@ class Records:
         return stat.st_mtime_ns, stat.st_size
 
     def forget(self, component: str) -> None:
-        """Know nothing of it any more."""
+        """Know nothing of it any more, but that it was forgotten: nobody who began before may bring it back."""
+        self.update(component, lambda record: Record(component, life=record.life + 1))
+
+    def take_over(self, cluster: str) -> None:
+        """Know what is known of it under another name, where nothing is known under this one."""
         with self._open() as db:
-            db.execute("delete from record where cluster = ? and component = ?", (self._cluster, component))
+            known = "insert or ignore into record select ?, component, body from record where cluster = ?"
+            db.execute(known, (self._cluster, cluster))
 
 
 def _decode(component: str, body: dict[str, Any]) -> Record:
     values = _known(Record, body)
     values["checks"] = tuple(CheckResult(**_known(CheckResult, check)) for check in body.get("checks", ()))
+    values |= {name: tuple(body.get(name, ())) for name in ("generated", "content")}
     return Record(**{**values, "component": component})
 
 

@@ -1,16 +1,41 @@
-"""Which cluster, which profile, where state is kept, and how long anything may take."""
+"""Which environment, where things are kept on this machine, and how long anything may take."""
 
 import functools
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from carbon_platform.environment import (
+    SHIPPED,
+    Environment,
+    Environments,
+    choose,
+    find,
+    folders,
+    read_environments,
+)
 from carbon_platform.errors import ConfigurationError
 
-Profile = Literal["local", "production"]
+_IN_FILE = "in environments.yaml, and choose it with --env NAME or CARBON_ENV=NAME"
+_GONE = {
+    "profile": f"name an environment and its `overlays` {_IN_FILE}",
+    "context": f"write `cluster: {{context: NAME}}` of an environment {_IN_FILE}",
+    "kubeconfig": f"write `cluster: {{context: NAME, kubeconfig: FILE}}` of an environment {_IN_FILE}",
+    "domain": f"write the `domain` of an environment {_IN_FILE}",
+}
+"""Settings of 0.1, and what to write in their place."""
+
+
+def gone(name: str, written: str) -> ConfigurationError:
+    """The error for a setting of 0.1 that somebody used; `written`: as an option or as a variable."""
+    return ConfigurationError(f"{written} is gone", "environments have taken its place", _GONE[name])
+
+
+def _listed(value: object) -> object:
+    return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
 
 
 def _xdg(variable: str, default: str) -> Path:
@@ -20,14 +45,15 @@ def _xdg(variable: str, default: str) -> Path:
 class Settings(BaseSettings):
     """Everything that differs between machines and people. Each field is the variable `CARBON_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="CARBON_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="CARBON_", env_ignore_empty=True, extra="ignore", frozen=True)
 
-    profile: Profile = Field("local", description="Sizes, images and hosts: `local` or `production`.")
-    context: str | None = Field(
-        None, description="The kubeconfig context to use. Unset: the local cluster, and no other."
+    env: str | None = Field(
+        None, description="The environment by name. Unset: `local`; inside a pod, the one of the cluster around it."
     )
-    kubeconfig: Path | None = Field(None, description="Kubeconfig that holds `context`. Unset: kubectl's own rule.")
-    domain: str = Field("254carbon.com", description="Public host names of components end in it.")
+    environments: Path | None = Field(
+        None,
+        description="The file that names environments. Unset: environments.yaml here or above the definitions.",
+    )
     home: Path = Field(
         default_factory=lambda: _xdg("XDG_STATE_HOME", ".local/state"),
         description="Carbon's state: Dagster's storage, records, the local cluster.",
@@ -36,8 +62,9 @@ class Settings(BaseSettings):
         default_factory=lambda: _xdg("XDG_CACHE_HOME", ".cache"),
         description="What can be made again: programs, images, renders.",
     )
-    defs: Path = Field(
-        default=Path(__file__).parent / "defs", description="The platform: a folder per component with its defs.yaml."
+    defs: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_listed)] = Field(
+        None,
+        description="The platform: folders with a folder per component. Unset: what environments.yaml says.",
     )
     api_port: int = Field(6443, ge=1, le=65535, description="Port of the local cluster's API server.")
     helm: Path | None = Field(None, description="The Helm program. Unset: Carbon's own, then PATH.")
@@ -58,6 +85,30 @@ class Settings(BaseSettings):
         description="Helm processes at the same time: each waits for the API server half of its time.",
     )
 
+    @functools.cached_property
+    def all_environments(self) -> Environments:
+        """Every environment there is. Raises ConfigurationError with every problem of the file."""
+        return read_environments(self.environments or find(self._told_definitions or (SHIPPED,)))
+
+    @functools.cached_property
+    def environment(self) -> Environment:
+        """The chosen one. Raises ConfigurationError when there is none, naming those there are."""
+        return choose(self.all_environments, self.env, in_pod="KUBERNETES_SERVICE_HOST" in os.environ)
+
+    @property
+    def definitions(self) -> tuple[Path, ...]:
+        """The folders that the platform is in."""
+        return self._told_definitions or self.all_environments.definitions or (SHIPPED,)
+
+    @property
+    def _told_definitions(self) -> tuple[Path, ...]:
+        return folders(self.defs or (), Path())
+
+    @property
+    def state(self) -> Path:
+        """Where records, incidents and Dagster's storage of the environment are."""
+        return self.environment.state or self.home
+
     @property
     def local_cluster(self) -> Path:
         """Folder of the local cluster; its kubeconfig is `kubeconfig` in it."""
@@ -66,7 +117,7 @@ class Settings(BaseSettings):
     @property
     def dagster_home(self) -> Path:
         """Dagster's storage."""
-        return self.home / "dagster"
+        return self.state / "dagster"
 
 
 @functools.cache
@@ -75,10 +126,13 @@ def settings() -> Settings:
 
     Raises ConfigurationError naming every wrong variable and what is allowed.
     """
+    for name in _GONE:
+        if os.environ.get(f"CARBON_{name.upper()}"):
+            raise gone(name, f"CARBON_{name.upper()}")
     try:
         return Settings()
     except ValidationError as error:
         wrong = [f"CARBON_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
         raise ConfigurationError(
-            "wrong settings in the environment", "; ".join(wrong), "correct or unset these variables"
+            "wrong environment variables", "; ".join(wrong), "correct or unset these variables"
         ) from error

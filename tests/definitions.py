@@ -1,11 +1,13 @@
 """A platform that a test writes: a folder of defs.yaml files, and charts beside it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from carbon_platform.settings import Profile, Settings
+from carbon_platform.environment import FILE, LOCAL
+from carbon_platform.settings import Settings
 from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
 
@@ -46,10 +48,19 @@ class Definitions:
             (folder / "templates" / f"{template}.yaml").write_text(text, encoding="utf-8")
         return folder
 
-    def settings(self, profile: Profile = "local") -> Settings:
-        """Settings that mean this platform."""
-        return Settings(defs=self.defs, home=self.folder / "home", cache=self.folder / "cache", profile=profile)
+    def settings(self, environment: str = LOCAL) -> Settings:
+        """Settings that mean this platform. An environment that no file names yet has the overlay of its name."""
+        if environment != LOCAL and not (self.folder / FILE).exists():
+            environments(self.folder, {environment: {"cluster": {"context": environment}, "overlays": [environment]}})
+        return Settings(defs=str(self.defs), home=self.folder / "home", cache=self.folder / "cache", env=environment)
 
-    def load(self, profile: Profile = "local") -> Platform:
+    def load(self, environment: str = LOCAL) -> Platform:
         """The platform as Carbon reads it."""
-        return load_platform(self.settings(profile))
+        return load_platform(self.settings(environment))
+
+
+def environments(folder: Path, named: Mapping[str, Any], **more: Any) -> Path:
+    """An environments.yaml in the folder."""
+    file = folder / FILE
+    file.write_text(yaml.safe_dump({"environments": dict(named)} | more), encoding="utf-8")
+    return file

@@ -5,6 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import BUILT_IN
+
+_VERSIONS = {kind: api_version for api_version, kind in BUILT_IN}
+
+
+def version_of(kind: str) -> str:
+    """The API version of one of Kubernetes' own kinds; `v1` of any other."""
+    return _VERSIONS.get(kind, "v1")
 
 
 def obj(
@@ -12,14 +20,14 @@ def obj(
     name: str = "a",
     *,
     namespace: str = "here",
-    api_version: str = "v1",
+    api_version: str = "",
     spec: Mapping[str, Any] | None = None,
     status: Mapping[str, Any] | None = None,
     **metadata: Any,
 ) -> Object:
     """An object; further keywords are its metadata."""
     named = {"name": name, **({"namespace": namespace} if namespace else {})}
-    body: Object = {"apiVersion": api_version, "kind": kind, "metadata": named | metadata}
+    body: Object = {"apiVersion": api_version or version_of(kind), "kind": kind, "metadata": named | metadata}
     for part, content in (("spec", spec), ("status", status)):
         if content is not None:
             body[part] = dict(content)
@@ -28,7 +36,7 @@ def obj(
 
 def workload(kind: str, name: str = "a", **rest: Any) -> Object:
     """A Deployment, StatefulSet, DaemonSet or Job."""
-    return obj(kind, name, api_version="batch/v1" if kind == "Job" else "apps/v1", **rest)
+    return obj(kind, name, **rest)
 
 
 def conditions(**found: str | tuple[str, str, str]) -> dict[str, Any]:

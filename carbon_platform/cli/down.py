@@ -38,7 +38,10 @@ async def _down(platform: Platform, keys: Sequence[str], forget: set[str], quiet
             if key not in forget:
                 await check_volumes_stay(platform.components[key], session)
         for key in keys:
-            done = await uninstall(platform.components[key], session, delete_data=key in forget)
+            component = platform.components[key]
+            # The data of content is kept by what it needs, and goes with it.
+            loses = key in forget or (component.content is not None and not forget.isdisjoint(component.needs))
+            done = await uninstall(component, session, delete_data=loses)
             if not quiet:
                 console.print(f"{key}: {done or 'was not installed'}")
             removed += [key] if done else []

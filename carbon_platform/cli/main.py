@@ -1,26 +1,51 @@
 """The command line: global options, and one module per command, imported when it is called."""
 
 import os
-from pathlib import Path
-from typing import Annotated, get_args
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
-from carbon_platform.cli import cluster, ending
-from carbon_platform.errors import ConfigurationError
+from carbon_platform.cli import cluster, ending, environments
+
+_ENV = "--env"
+
+
+class _Carbon(TyperGroup):
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        return super().parse_args(ctx, env_first(args))
+
+
+def env_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command line with `--env NAME` before the command, wherever a person wrote it."""
+    before: list[str] = []
+    rest = list(arguments)
+    end = rest.index("--") if "--" in rest else len(rest)
+    for at in reversed(range(end)):
+        if rest[at].startswith(f"{_ENV}="):
+            before, rest[at : at + 1] = rest[at : at + 1] + before, []
+        elif rest[at] == _ENV and at + 1 < len(rest):
+            before, rest[at : at + 2] = rest[at : at + 2] + before, []
+    return [*before, *rest]
+
 
 app = typer.Typer(
+    cls=_Carbon,
     name="carbon",
     help="Deploy, verify and heal a data platform on Kubernetes.",
-    epilog="Examples: carbon cluster up · carbon up · carbon status · carbon --profile production --context prod plan",
+    epilog="Examples: carbon cluster up · carbon up · carbon status · carbon --env production plan",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(environments.app, name="env")
 
 Components = Annotated[list[str] | None, typer.Argument(help="Components by name; all when none is named.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Gone = Annotated[str | None, typer.Option(hidden=True)]
 
 
 def _version(wanted: bool) -> None:
@@ -33,38 +58,28 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    profile: Annotated[str | None, typer.Option(help=r"local or production. \[env: CARBON_PROFILE]")] = None,
-    context: Annotated[
-        str | None, typer.Option(help=r"Kubeconfig context; the local cluster when not given. \[env: CARBON_CONTEXT]")
+    env: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=environments.names,
+            help=r"Environment by name; local when not given. Also after the command. \[env: CARBON_ENV]",
+        ),
     ] = None,
-    kubeconfig: Annotated[Path | None, typer.Option(help=r"Kubeconfig file. \[env: CARBON_KUBECONFIG]")] = None,
+    profile: Gone = None,
+    context: Gone = None,
+    kubeconfig: Gone = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options that hold for every command. They are passed on to the processes that Carbon starts."""
-    _refuse_wrong(profile, kubeconfig)
-    for name, value in (("PROFILE", profile), ("CONTEXT", context), ("KUBECONFIG", kubeconfig)):
+    from carbon_platform.settings import gone
+
+    for name, value in (("profile", profile), ("context", context), ("kubeconfig", kubeconfig)):
         if value is not None:
-            os.environ[f"CARBON_{name}"] = str(value)
-
-
-def _refuse_wrong(profile: str | None, kubeconfig: Path | None) -> None:
-    """Raise ConfigurationError naming the option; `settings` would take it for a variable that somebody had set."""
-    if profile is not None:
-        from carbon_platform.settings import Profile
-
-        allowed = get_args(Profile)
-        if profile not in allowed:
-            raise ConfigurationError(
-                f"--profile {profile!r} is no profile", f"there are: {', '.join(allowed)}", "name one of them"
-            )
-    if kubeconfig is not None and not kubeconfig.is_file():
-        raise ConfigurationError(
-            f"--kubeconfig {str(kubeconfig)!r} can't be read",
-            "there is no such file",
-            "name a kubeconfig that is there",
-        )
+            raise gone(name, f"--{name}")
+    if env is not None:
+        os.environ["CARBON_ENV"] = env
 
 
 @app.command(epilog="Examples: carbon up · carbon up trino · carbon up postgres --redeploy")
@@ -72,12 +87,13 @@ def up(
     components: Components = None,
     redeploy: Annotated[bool, typer.Option(help="Redeploy and restart the named ones even if they are right.")] = False,
     confirm: Annotated[list[str] | None, typer.Option(help="A word that the data guard asked for.")] = None,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Deploy and verify components and what they need; nothing to do does nothing."""
     from carbon_platform.cli.up import run
 
-    raise typer.Exit(run(components or [], redeploy=redeploy, confirm=confirm or [], json=json))
+    raise typer.Exit(run(components or [], redeploy=redeploy, confirm=confirm or [], yes=yes, json=json))
 
 
 @app.command(epilog="Examples: carbon plan · carbon plan kafka --json")
@@ -152,7 +168,7 @@ def down(
     delete_data: Annotated[
         list[str] | None, typer.Option(help="Also delete the volumes of this component; repeat for more.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Uninstall components, those that need them first; volumes and generated Secrets stay."""
@@ -163,12 +179,14 @@ def down(
 
 @app.command(epilog="Examples: carbon ui · carbon ui --port 3001")
 def ui(
-    port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65535)] = 3000, json: Json = False
+    port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65535)] = 3000,
+    yes: Yes = False,
+    json: Json = False,
 ) -> None:
     """Run Dagster's web UI and daemon on loopback until Ctrl-C."""
     from carbon_platform.cli.ui import run
 
-    raise typer.Exit(run(port, json=json))
+    raise typer.Exit(run(port, yes=yes, json=json))
 
 
 def main() -> None:

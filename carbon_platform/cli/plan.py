@@ -55,6 +55,10 @@ def _as_json(one: Look) -> dict[str, Any]:
         for change in (one.plan.changes if one.plan else ())
     ]
     changes += [{"action": "update", "object": c.object, "reason": c.change, "fields": []} for c in one.content]
+    changes += [
+        {"action": "update", "object": str(c.secret), "reason": f"key {c.key}: {c.why}", "fields": []}
+        for c in one.outdated
+    ]
     error = error_as_json(one.error) if one.error else None
     return {"key": one.component.key, "reason": one.reason, "changes": changes, "error": error}
 
@@ -71,3 +75,5 @@ def _show(one: Look) -> None:
             console.print(Text(f"      {field}", style="dim"))
     for difference in one.content:
         console.print(Text(f"  ~ {difference.object}  {difference.change}", style="yellow"))
+    for copied in one.outdated:
+        console.print(Text(f"  ~ {copied.secret}  key {copied.key}: {copied.why}", style="yellow"))

@@ -107,11 +107,11 @@ def score(all_seen: Sequence[Seen]) -> dict[str, Any]:
     }
 
 
-def report(all_seen: Sequence[Seen], settings: Settings, context: str) -> dict[str, Any]:
+def report(all_seen: Sequence[Seen], settings: Settings) -> dict[str, Any]:
     """What `status --json` prints."""
     return {
-        "profile": settings.profile,
-        "context": context,
+        "environment": settings.environment.name,
+        "cluster": str(settings.environment.cluster),
         "score": score(all_seen),
         "components": [as_json(seen) for seen in all_seen],
     }

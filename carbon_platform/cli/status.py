@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 from carbon_platform.cli.present import console, errors, print_json, report, score, table
-from carbon_platform.cluster.target import LOCAL_CONTEXT
 from carbon_platform.health.state import State
 from carbon_platform.materialization.see import see
 from carbon_platform.settings import settings
@@ -22,7 +21,7 @@ def run(names: Sequence[str], *, json: bool) -> int:
     keys = graph.select(platform.needs, names)
     seen, unreachable = asyncio.run(see(platform, keys, chosen))
     if json:
-        print_json(report(seen, chosen, chosen.context or LOCAL_CONTEXT))
+        print_json(report(seen, chosen))
     else:
         console.print(table(seen))
         s = score(seen)

@@ -1,5 +1,6 @@
 """`carbon ui`: code server, web server and daemon as one supervised group, ended together."""
 
+import asyncio
 import contextlib
 import ctypes
 import fcntl
@@ -14,10 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from carbon_platform.cli.ask import ask
 from carbon_platform.cli.present import console, errors, print_json_line
 from carbon_platform.cli.taken import taken
-from carbon_platform.errors import CarbonError, ConfigurationError
+from carbon_platform.errors import CarbonError, ConfigurationError, Unreachable
 from carbon_platform.instance import prepare_instance
+from carbon_platform.materialization.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.load import load_platform
 
@@ -77,23 +80,33 @@ ENVIRONMENT = {
 _WORKSPACE = "load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: carbon}}\n"
 
 
-def run(port: int, *, json: bool) -> int:
+def run(port: int, *, yes: bool, json: bool) -> int:
     """Serves until interrupted, and tells where once it is ready; then nothing of it is left.
 
-    Raises ConfigurationError when it is served already.
+    Raises ConfigurationError when it is served already, or the cluster is another environment's.
     """
     load_platform(settings())  # a wrong defs.yaml is told here, not in a log file
-    settings().home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    asyncio.run(_refuse_other())
+    environment = settings().environment
+    if environment.confirm and not yes:
+        ask(f"While it runs, healing changes what breaks in environment {environment.name!r} ({environment.cluster}).")
+    settings().state.mkdir(mode=0o700, parents=True, exist_ok=True)
     prepare_instance(settings())
     url = f"http://127.0.0.1:{port}"
-    with _alone(settings().home / "ui.lock", url) as claim:
+    with _alone(settings().state / "ui.lock", url) as claim:
         _refuse_taken(port)
         _serve(port, url, claim, json)
     return 0
 
 
+async def _refuse_other() -> None:
+    with contextlib.suppress(Unreachable):  # it may come back: what heals it waits for it
+        async with open_session(settings()):
+            pass
+
+
 def _serve(port: int, url: str, claim: IO[str], json: bool) -> None:
-    logs = settings().home / "logs"  # not below DAGSTER_HOME: Dagster takes a folder of that name there for its own
+    logs = settings().state / "logs"  # not below DAGSTER_HOME: Dagster takes a folder of that name there for its own
     logs.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="carbon-ui-") as folder,
@@ -123,7 +136,9 @@ def _alone(file: Path, url: str) -> Iterator[IO[str]]:
             claim.seek(0)
             told = claim.read().strip() or "another process"
             raise ConfigurationError(
-                "carbon ui runs on this state already", told, "use that one, end it first, or set another CARBON_HOME"
+                "carbon ui runs on this state already",
+                told,
+                "use that one, end it first, or set another CARBON_HOME",
             ) from error
         claim.truncate(0)
         claim.write(f"process {os.getpid()} serves it at {url}\n")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from carbon_platform.cli.present import as_json, console, print_error, print_json, score
+from carbon_platform.cli.ask import ask
+from carbon_platform.cli.present import console, print_error, print_json, report, score
 from carbon_platform.cluster.resources import pod_specs
-from carbon_platform.cluster.target import LOCAL_CONTEXT
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
 from carbon_platform.materialization.look import Look, look
@@ -21,7 +21,7 @@ from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
 
 
-def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], json: bool) -> int:
+def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], yes: bool, json: bool) -> int:
     """0 when everything chosen is verified, else 1."""
     chosen = settings()
     platform = load_platform(chosen)
@@ -34,6 +34,9 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], json: b
         return _nothing_to_do(platform, keys, looks, named if names else [], chosen, json)
     if not json:
         _announce(looks, todo, forced)
+    environment = chosen.environment
+    if environment.confirm and not yes:
+        ask(f"This changes {', '.join(todo)} in environment {environment.name!r} ({environment.cluster}).")
     if images:
         _provide(images)
     _load_dagster()
@@ -75,7 +78,12 @@ def to_run(platform: Platform, looks: Mapping[str, Look], forced: set[str]) -> l
 
 
 def _changes(one: Look) -> bool:
-    return bool(one.content or (one.plan is not None and not one.plan.empty) or (one.error and one.component.release))
+    return bool(
+        one.content
+        or one.outdated
+        or (one.plan is not None and not one.plan.empty)
+        or (one.error and one.component.release)
+    )
 
 
 def images_of(looks: Mapping[str, Look]) -> list[str]:
@@ -85,7 +93,7 @@ def images_of(looks: Mapping[str, Look]) -> list[str]:
         for change in one.plan.changes if one.plan else ():
             for pod in pod_specs(change.desired) if change.desired else ():
                 for container in [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]:
-                    images[container["image"]] = None
+                    images |= {container["image"]: None} if "image" in container else {}
     return list(images)
 
 
@@ -141,15 +149,7 @@ def _report(
 ) -> int:
     seen, _ = asyncio.run(see(platform, keys, chosen))
     if json:
-        print_json(
-            {
-                "profile": chosen.profile,
-                "context": chosen.context or LOCAL_CONTEXT,
-                "run_id": run_id,
-                "score": score(seen),
-                "components": [as_json(one) for one in seen],
-            }
-        )
+        print_json({**report(seen, chosen), "run_id": run_id})
     elif not failed:
         s = score(seen)
         blocked = [one.component.key for one in seen if one.state is State.BLOCKED]

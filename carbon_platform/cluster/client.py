@@ -15,7 +15,7 @@ from lightkube.config.client_adapter import user_auth, verify_cluster
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.core.exceptions import ConfigError
 
-from carbon_platform.cluster.errors import error_for
+from carbon_platform.cluster.errors import RequestFailed, error_for
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import BUILT_IN, ObjectName, Resource
 from carbon_platform.cluster.target import Target
@@ -26,6 +26,7 @@ _AT_ONCE = 10
 """Requests at the same time. The HTTP client looks at all connections and all that wait for one on each request: with
 hundreds of either, that costs more than the request."""
 _ANSWER_SECONDS = 30.0
+_WELL_SECONDS = 5.0
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
@@ -40,9 +41,10 @@ class NotSent(Unreachable):
 class Api:
     """The API server of one cluster.
 
-    Every call raises PermissionDenied, Conflict, Rejected or Unreachable. A call that finds the server away is
-    tried again for `patience` seconds before Unreachable is raised; where it may have been carried out before the
-    connection broke, that holds for reads and server-side applies only, so that nothing is done twice.
+    Every call raises PermissionDenied, Conflict, Rejected, RequestFailed or Unreachable. A call that finds the server
+    away is tried again for `patience` seconds before Unreachable is raised; where it may have been carried out before
+    the connection broke, that holds for reads and server-side applies only, so that nothing is done twice. What only
+    this one request meets (RequestFailed: a webhook that is away, a kind that can't be served) is raised at once.
     """
 
     def __init__(self, target: Target, patience: float) -> None:
@@ -53,6 +55,7 @@ class Api:
         tls = self.ssl_context()
         self._http, self._watches = self._client(tls), self._client(tls)
         self._kinds: dict[tuple[str, str], Resource] = dict(BUILT_IN)
+        self._capabilities: str | None = None
         self._answered_at = self._lost_since = self._lost_at = -math.inf
 
     def _client(self, tls: ssl.SSLContext) -> httpx2.AsyncClient:
@@ -110,16 +113,21 @@ class Api:
         content_type: str = "application/json",
         patience: float | None = None,
         repeatable: bool | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """One call; the decoded JSON answer (text when it is none). `repeatable`: doing it twice does no harm."""
         what = what or f"{method} {path}"
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": content_type} if content else {}
+        sent = {**(headers or {}), **({"Content-Type": content_type} if content else {})}
 
         async def once() -> httpx2.Response:
             try:
                 async with self._turn:
-                    response = await self._http.request(method, path, params=params, content=content, headers=headers)
+                    response = await self._http.request(method, path, params=params, content=content, headers=sent)
+            except httpx2.ReadTimeout as error:
+                if method != "GET" and await self._is_well():
+                    raise _too_slow(what) from error
+                raise self._unreachable(what, error) from error
             except httpx2.TransportError as error:
                 raise self._unreachable(what, error) from error
             self._answered_at = time.monotonic()
@@ -137,6 +145,13 @@ class Api:
             with attempt:
                 response = await once()
         return response.json() if "json" in response.headers.get("content-type", "") else response.text
+
+    async def _is_well(self) -> bool:
+        """Whether the server says that it, and its etcd, work: then a write that it did not finish is no outage."""
+        try:
+            return (await self._http.get("/readyz", timeout=_WELL_SECONDS)).is_success
+        except httpx2.TransportError:
+            return False
 
     async def was_away(self, since: float) -> bool:
         """Whether the server did not answer at some time after `since` (`time.monotonic`); returns when it does again.
@@ -160,6 +175,38 @@ class Api:
         reason = str(error) or type(error).__name__
         kind = NotSent if isinstance(error, _NEVER_SENT) else Unreachable
         return kind(f"the API server of {self.target} can't be reached", f"{what}: {reason}", fix)
+
+    async def capabilities(self) -> str:
+        """Changes when the cluster's version does, or the groups of kinds that it has. Asked once."""
+        if self._capabilities is None:
+            version, found = await asyncio.gather(
+                self.request("GET", "/version", what="ask for the cluster's version"),
+                self.request("GET", "/apis", what="ask for the cluster's groups of kinds"),
+            )
+            groups = [one["groupVersion"] for group in found["groups"] for one in group["versions"]]
+            self._capabilities = " ".join([f"{version['major']}.{version['minor']}", *sorted(groups)])
+        return self._capabilities
+
+    def forget_capabilities(self) -> None:
+        """Ask anew: kinds were added."""
+        self._capabilities = None
+
+    async def kinds(self) -> tuple[str, list[str]]:
+        """The cluster's version, and all its kinds as Helm knows them: `group/version` and `group/version/Kind`."""
+        accept = {"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
+        version, *pages = await asyncio.gather(
+            self.request("GET", "/version", what="ask for the cluster's version"),
+            *(
+                self.request("GET", root, what="ask for the cluster's kinds", headers=accept)
+                for root in ("/api", "/apis")
+            ),
+        )
+        names: set[str] = set()
+        for group in (group for page in pages for group in page.get("items") or ()):
+            for one in group.get("versions") or ():
+                of = "/".join(part for part in (group["metadata"].get("name", ""), one["version"]) if part)
+                names |= {of, *(f"{of}/{r['responseKind']['kind']}" for r in one["resources"] if "responseKind" in r)}
+        return str(version["gitVersion"]), sorted(names)
 
     async def resource(self, api_version: str, kind: str) -> Resource:
         """Where a kind lives. Raises MissingKind when the API server does not have it."""
@@ -221,6 +268,18 @@ class Api:
             item.setdefault("kind", kind)
         return answer  # type: ignore[no-any-return]
 
+    async def names(self, api_version: str, kind: str, labels: str = "") -> set[tuple[str, str]]:
+        """Namespace and name of every live object of a kind: nothing else of them is sent.
+
+        Those that are being deleted are not counted.
+        """
+        resource = await self.resource(api_version, kind)
+        accept = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+        params = {"labelSelector": labels} if labels else {}
+        answer = await self.request("GET", resource.path(), what=f"list {kind}s", params=params, headers=accept)
+        found = (item["metadata"] for item in answer["items"] or ())
+        return {(one.get("namespace", ""), one["name"]) for one in found if not one.get("deletionTimestamp")}
+
     async def apply(
         self, obj: Object, *, manager: str = FIELD_MANAGER, dry_run: bool = False, force: bool = True
     ) -> Object:
@@ -248,6 +307,7 @@ class Api:
             what=f"create {name}",
             params={"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {}),
             body=obj,
+            repeatable=dry_run,
         )
         return created
 
@@ -330,6 +390,15 @@ def configuration(target: Target) -> SingleConfig:
     if config is None:
         raise ConfigurationError(f"context {target.context!r} is empty", f"{target.kubeconfig} says nothing of it")
     return config
+
+
+def _too_slow(what: str) -> RequestFailed:
+    return RequestFailed(
+        f"{what}: no answer in time",
+        "the API server is ready, and did not finish this request: a webhook that it waits for, most often",
+        "see the webhooks for this kind, and the pods behind them",
+        code=504,
+    )
 
 
 def _status(response: httpx2.Response) -> dict[str, Any]:

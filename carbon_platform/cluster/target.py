@@ -1,13 +1,12 @@
-"""Which cluster is talked to: the one the user named, the one we run in, or the local one; never another."""
+"""Which cluster is talked to: the one of the chosen environment, never another."""
 
 import dataclasses
 import os
 from pathlib import Path
 
+from carbon_platform.environment import IN_CLUSTER, LOCAL_CONTEXT, Context
 from carbon_platform.errors import ConfigurationError, Unreachable
 from carbon_platform.settings import Settings
-
-LOCAL_CONTEXT = "carbon-local"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,37 +26,38 @@ class Target:
 
 
 def target(settings: Settings) -> Target:
-    """The cluster that the settings mean.
+    """The cluster of the chosen environment.
 
-    Raises ConfigurationError when the kubeconfig of a named context is missing, and Unreachable when there is
+    Raises ConfigurationError when the kubeconfig of its context is missing, and Unreachable when there is
     no local cluster yet.
     """
-    if settings.context is not None and settings.context != LOCAL_CONTEXT:
-        return Target(_kubeconfig(settings, settings.context), settings.context)
-    if settings.context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+    cluster = settings.environment.cluster
+    if isinstance(cluster, Context) and cluster.context != LOCAL_CONTEXT:
+        return Target(_kubeconfig(cluster), cluster.context)
+    if cluster == IN_CLUSTER:
         return Target(None, None)
-    file = settings.kubeconfig or settings.local_cluster / "kubeconfig"
+    file = (isinstance(cluster, Context) and cluster.kubeconfig) or settings.local_cluster / "kubeconfig"
     if not file.is_file():
         raise Unreachable(
             "there is no local cluster on this machine",
             f"{file} does not exist",
-            "run 'carbon cluster up', or name a cluster with --context",
+            "run 'carbon cluster up', or choose another environment with --env",
         )
     return Target(file, LOCAL_CONTEXT)
 
 
-def _kubeconfig(settings: Settings, context: str) -> Path:
+def _kubeconfig(cluster: Context) -> Path:
     """The file that holds the context, looked for where kubectl does."""
     told = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    files = [settings.kubeconfig] if settings.kubeconfig else [Path(part) for part in told.split(os.pathsep) if part]
+    files = [cluster.kubeconfig] if cluster.kubeconfig else [Path(part) for part in told.split(os.pathsep) if part]
     there = [file for file in files if file.is_file()]
     if not there:
         raise ConfigurationError(
-            f"context {context!r} can't be found",
+            f"context {cluster.context!r} can't be found",
             f"there is no kubeconfig at {' or '.join(map(str, files))}",
-            "set CARBON_KUBECONFIG",
+            "name it in environments.yaml, beside the context: kubeconfig: FILE",
         )
-    return next((file for file in there if len(there) == 1 or context in _contexts(file)), there[0])
+    return next((file for file in there if len(there) == 1 or cluster.context in _contexts(file)), there[0])
 
 
 def _contexts(file: Path) -> list[str]:

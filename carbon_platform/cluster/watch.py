@@ -12,6 +12,8 @@ from carbon_platform.errors import CarbonError, Unreachable
 
 _HOLD_SECONDS = 280.0
 """A watch is ended by the server after this long, and resumed."""
+_LIST_SECONDS = 30.0
+"""A long list may take so long, also for a client of less patience."""
 _KEPT = 64
 """Mirrors kept open though nobody uses them: who waits next in a namespace most often needs the same ones."""
 
@@ -58,11 +60,35 @@ class Mirror:
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
+    @property
+    def closed(self) -> bool:
+        """True when it is not kept current any more."""
+        return self._task.done() or self._task.cancelling() > 0
+
+    def stop(self) -> None:
+        """Stop watching, without waiting until it has."""
+        self._task.cancel()
+
     async def close(self) -> None:
         """Stop watching."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        self.stop()
+        await asyncio.wait([self._task])
+
+    async def listed(self) -> None:
+        """Return when its objects are known. Raises what broke it, and Unreachable when no list comes in time."""
+        seconds = max(self._api.patience, _LIST_SECONDS)
+        try:
+            async with asyncio.timeout(seconds):
+                await self.synced.wait()
+        except TimeoutError:
+            what = f"{self._kind}s{f' in {self._namespace}' if self._namespace else ''}"
+            raise Unreachable(
+                f"{what} can't be watched",
+                f"the API server did not list them within {seconds:g} s",
+                "see whether it, and its etcd, are overloaded",
+            ) from None
+        if self.failure:
+            raise self.failure
 
     def _notify(self) -> None:
         for listener in list(self._listeners):
@@ -76,9 +102,15 @@ class Mirror:
                     while True:
                         await self._follow()
         except CarbonError as error:
-            self.failure = error
-            self.synced.set()
-            self._notify()
+            self._fail(error)
+        except Exception as error:  # whoever waits for a change would wait for ever
+            told = f"{type(error).__name__}: {error}"
+            self._fail(CarbonError(f"the watch of {self._kind}s broke", told, "report it, with the Carbon version"))
+
+    def _fail(self, error: CarbonError) -> None:
+        self.failure = error
+        self.synced.set()
+        self._notify()
 
     async def _list(self) -> None:
         page = await self._api.list_page(self._api_version, self._kind, self._namespace, self._labels)
@@ -132,9 +164,9 @@ class Mirrors:
 
     @contextlib.asynccontextmanager
     async def of(self, api_version: str, kind: str, namespace: str | None, labels: str = "") -> AsyncIterator[Mirror]:
-        """The mirror of a kind, listed; `labels` is a selector.
+        """The mirror of a kind, listed; `labels` is a selector. Raises what `listed` raises.
 
-        It stays open for whoever wants it next, until there are too many of them.
+        It stays open for whoever wants it next, until there are too many of them; never is one closed that is in use.
         """
         key = (api_version, kind, namespace, labels)
         mirror = self._open.pop(key, None)
@@ -143,15 +175,21 @@ class Mirrors:
         self._open[key] = mirror
         self._users[key] += 1
         try:
-            await mirror.synced.wait()
-            if mirror.failure:
-                raise mirror.failure
+            await mirror.listed()
             yield mirror
         finally:
             self._users[key] -= 1
-            idle = [one for one in self._open if not self._users[one]]
-            for one in idle[:-_KEPT]:
-                await self._open.pop(one).close()
+            await self._close_some()
+
+    async def _close_some(self) -> None:
+        """Close those that nobody used for longest, if there are too many of them."""
+        idle = [one for one in self._open if not self._users[one]]
+        # All are taken away before the first wait: whoever comes meanwhile opens a new one.
+        closing = [self._open.pop(one) for one in idle[:-_KEPT]]
+        for mirror in closing:
+            mirror.stop()
+        for mirror in closing:
+            await mirror.close()
 
     async def close(self) -> None:
         """Stop watching anything."""

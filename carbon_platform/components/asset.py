@@ -87,7 +87,8 @@ def component_asset(component: Component) -> dg.AssetsDefinition:
         group_name=component.group,
         owners=list(component.owners),
         kinds=set(component.kinds) or {"helm" if component.release else "content"},
-        tags={"carbon/profile": settings().profile} | ({"carbon/critical": "true"} if component.critical else {}),
+        tags={"carbon/environment": settings().environment.name}
+        | ({"carbon/critical": "true"} if component.critical else {}),
         code_version=component.digest,
         metadata={"namespace": component.namespace, "definition": dg.MetadataValue.path(str(component.file))},
     )
@@ -164,7 +165,7 @@ def _check_result(component: Component, result: CheckResult) -> dg.AssetCheckRes
         passed=result.passed,
         asset_key=component.key,
         check_name=result.name,
-        severity=dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if result.warning else dg.AssetCheckSeverity.ERROR,
         description=result.detail,
         metadata=metadata,
     )

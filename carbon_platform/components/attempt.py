@@ -50,7 +50,7 @@ class RunningAttempt:
 
     def came_to(self, outcome: Outcome) -> None:
         """How the materialization ended."""
-        failed = [check for check in outcome.checks if not check.passed]
+        failed = [check for check in outcome.checks if check.failed]
         self._helped = outcome.verified
         changes = "; ".join(change.splitlines()[0] for change in outcome.changes)
         self._result = f"{failed[0].name}: {failed[0].detail}" if failed else changes or "nothing had to be changed"

@@ -74,7 +74,7 @@ def health_sweep(platform: Platform) -> dg.Definitions:
 
 
 def _result(swept: Swept) -> dg.AssetCheckResult:
-    failed = [check for check in swept.checks if not check.passed]
+    failed = [check for check in swept.checks if check.failed]
     lines = [f"{check.name}: {check.detail}" for check in failed]
     metadata: dict[str, Any] = {
         "checks_passed": len(swept.checks) - len(failed),

@@ -19,6 +19,9 @@ class ContentChange:
     """What apply would do, e.g. `create with 6 partitions` or `retention.ms: 604800000 → 86400000`."""
     destroys_data: bool = False
     """True if applying it would lose data; such a change is refused without a person's word."""
+    creates: bool = False
+    """True if the object is not there and would be made, with nothing in it. One that was there before is lost: it is
+    made anew on a person's word only."""
 
 
 class Content(BaseModel, abc.ABC):
@@ -33,6 +36,10 @@ class Content(BaseModel, abc.ABC):
     summary: ClassVar[str] = ""
 
     type: str
+
+    @abc.abstractmethod
+    def objects(self) -> tuple[str, ...]:
+        """What it declares that holds data, by the names that its changes have; empty when it declares none."""
 
     @abc.abstractmethod
     async def plan(self, reach: Reach) -> list[ContentChange]:

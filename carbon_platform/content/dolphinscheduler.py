@@ -30,15 +30,19 @@ class WorkflowContent(Content):
     project: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,60}$")
     workflow: Workflow
 
+    def objects(self) -> tuple[str, ...]:
+        """None: a workflow is what it is declared to be, and holds no data."""
+        return ()
+
     async def plan(self, reach: Reach) -> list[ContentChange]:
         """The project and the workflow to make, or each field that differs."""
         async with self._scheduler(reach) as session:
             project = await session.project(self.project)
             live = await load(session, project, self.workflow.name) if project is not None else None
-        changes = [ContentChange(f"project {self.project}", "create")] if project is None else []
+        changes = [ContentChange(f"project {self.project}", "create", creates=True)] if project is None else []
         found = difference(self.workflow, live)
         name = f"workflow {self.project}/{self.workflow.name}"
-        return changes + [ContentChange(name, step) for step in (found.steps() if found else ())]
+        return changes + [ContentChange(name, step, creates=live is None) for step in (found.steps() if found else ())]
 
     async def apply(self, reach: Reach) -> None:
         """Make it so. What runs meanwhile runs on, as the version it was started as."""

@@ -32,13 +32,17 @@ class Tables(Content):
             raise ValueError(f"declared twice: {', '.join(twice)}")
         return value
 
+    def objects(self) -> tuple[str, ...]:
+        """The tables, and the namespaces that they are in."""
+        namespaces = dict.fromkeys(table.namespace for table in self.tables)
+        return (*(f"namespace {name}" for name in namespaces), *(f"table {table.name}" for table in self.tables))
+
     async def plan(self, reach: Reach) -> list[ContentChange]:
         """Namespaces and tables to make, columns to add or widen, partitions and properties to set."""
         async with self._catalogue(reach) as session:
             missing = await self._missing_namespaces(session)
             found = await self._differences(session)
-        changes = [ContentChange(f"namespace {name}", "create") for name in missing]
-        return changes + [ContentChange(f"table {d.table.name}", text, lost) for d in found for text, lost in d.steps()]
+        return planned(missing, found)
 
     async def apply(self, reach: Reach) -> None:
         """Make it so. Raises DataAtRisk before the first change when existing rows would not bear what is declared."""
@@ -68,6 +72,16 @@ class Tables(Content):
             if one is not None:
                 found.append(one)
         return found
+
+
+def planned(namespaces: Sequence[str], differences: Sequence[TableDifference]) -> list[ContentChange]:
+    """The steps that make what is missing and change what differs."""
+    made = [ContentChange(f"namespace {name}", "create", creates=True) for name in namespaces]
+    return made + [
+        ContentChange(f"table {d.table.name}", text, lost, d.live is None)
+        for d in differences
+        for text, lost in d.steps()
+    ]
 
 
 def refuse_losses(differences: Sequence[TableDifference]) -> None:

@@ -41,11 +41,15 @@ class Topics(Content):
             raise ValueError(f"declared twice: {', '.join(twice)}")
         return value
 
+    def objects(self) -> tuple[str, ...]:
+        """The topics."""
+        return tuple(f"topic {topic.name}" for topic in self.topics)
+
     async def plan(self, reach: Reach) -> list[ContentChange]:
         """Topics to make, partitions and replicas to add, configs to set."""
         found = await self._brokers(reach)
         differences, _ = await in_thread(self._differences, found, "Kafka does not describe the declared topics")
-        return [ContentChange(f"topic {d.topic.name}", text, lost) for d in differences for text, lost in d.steps()]
+        return planned(differences)
 
     async def apply(self, reach: Reach) -> None:
         """Make it so. Raises DataAtRisk before the first change when fewer partitions or replicas are declared."""
@@ -88,6 +92,13 @@ class Topics(Content):
                     "see the controllers' logs, and reassignments that are under way",
                 )
             time.sleep(_POLL)
+
+
+def planned(differences: Sequence[TopicDifference]) -> list[ContentChange]:
+    """The steps that the differences are."""
+    return [
+        ContentChange(f"topic {d.topic.name}", text, lost, d.create) for d in differences for text, lost in d.steps()
+    ]
 
 
 def refuse_cuts(differences: Sequence[TopicDifference]) -> None:

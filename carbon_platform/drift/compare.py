@@ -8,15 +8,14 @@ from carbon_platform.drift.drift import Drift, Verdict, of_content, of_release
 from carbon_platform.errors import CarbonError, Unreachable
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.records import Record
+from carbon_platform.release.desired import stored
 from carbon_platform.release.history import Revision, latest, newest
 from carbon_platform.release.lease import live_holder
-from carbon_platform.release.plan import compare_all
-from carbon_platform.release.render import as_helm_writes
+from carbon_platform.release.plan import BY_HELM, compare_all
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Component
 
 _NEWEST = "owner=helm,status!=superseded"
-_BY_HELM = "app.kubernetes.io/managed-by=Helm"
 _ANSWER_SECONDS = 3.0
 """For the API server to say that it is there, when a comparison took too long."""
 
@@ -41,7 +40,7 @@ async def _compare(component: Component, records: Mapping[str, Record], live: Li
     try:
         async with asyncio.timeout(limit):
             if component.release:
-                return await _release(component, live, session)
+                return await _release(component, records.get(component.key, Record(component.key)), live, session)
             return await _content(component, records.get(component.key, Record(component.key)), session)
     except Unreachable as error:
         return _unknown(component, error)
@@ -65,20 +64,29 @@ def _failed(component: Component, error: CarbonError) -> Drift:
     return Drift(component, Verdict.FAILED, reason=error.summary, error=error)
 
 
-async def _release(component: Component, live: Listing, session: Session) -> Drift:
-    """Against the newest revision, which is what was deployed: a definition that has changed since is no drift."""
+async def _release(component: Component, record: Record, live: Listing, session: Session) -> Drift:
+    """Against the newest revision, which is what was deployed: a definition that has changed since is no drift.
+
+    A revision that somebody else made is.
+    """
     release, api = component.release, session.api
     assert release is not None, "content is compared by its own type"
     secrets = await live.of("v1", "Secret", release.namespace, _NEWEST)
     revision = newest(s for s in secrets.values() if s["metadata"]["labels"].get("name") == release.name)
-    if revision is None or revision.status == "uninstalled":
+    if revision is None:
         return Drift(component, Verdict.ABSENT, reason="not installed")
     if revision.pending:
         return _deploying(component, f"revision {revision.number} is {revision.status}")
-    desired = await as_helm_writes(revision.applied(), release, api)
-    changes, _ = await compare_all(component, desired, api, lambda name: live.get(name, _BY_HELM))
+    desired = await stored(component, revision, api, session.settings.cache)
+    changes, _ = await compare_all(component, desired, api, lambda name: live.get(name, BY_HELM))
     writer = await _writer(component, revision, session) if changes else ""
-    return _deploying(component, writer) if writer else of_release(component, changes)
+    if writer:
+        return _deploying(component, writer)
+    return of_release(component, changes, revision if _foreign(revision, record) else None)
+
+
+def _foreign(revision: Revision, record: Record) -> bool:
+    return revision.inputs is None and revision.number != record.revision
 
 
 def _deploying(component: Component, why: str) -> Drift:

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import CarbonError
 from carbon_platform.release.difference import ABSENT_TEXT
+from carbon_platform.release.history import Revision
 from carbon_platform.release.managed_fields import Owners, owner, owners
 from carbon_platform.release.plan import Action, Change
+from carbon_platform.release.vanished import vanishes
 from carbon_platform.spec.platform import Component
 
 
@@ -34,6 +36,10 @@ class Deed(enum.StrEnum):
     EDITED = "edited"
     ADDED = "added to"
     """Only fields that nobody declared were added."""
+    REVISED = "revised"
+    """Somebody installed, upgraded or rolled back the release with Helm itself."""
+    OWNED = "owned by another"
+    """Somebody else's program has it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,24 +86,38 @@ class Drift:
         return sum(len(one.fields) or 1 for one in self.objects)
 
 
-def of_release(component: Component, changes: Iterable[Change]) -> Drift:
-    """The drift that the plan of an applied release is."""
-    return _drift(component, tuple(_of_change(change) for change in changes))
+def of_release(component: Component, changes: Iterable[Change], foreign: Revision | None = None) -> Drift:
+    """The drift that the plan of an applied release is. `foreign`: its newest revision, when Carbon did not make it."""
+    objects = [_of_change(change) for change in changes if not _gone_as_declared(change)]
+    if foreign is not None:
+        why = f"revision {foreign.number} was made {foreign.made}, and not by Carbon"
+        objects.insert(0, ObjectDrift(Deed.REVISED, f"release {component.release_name}", (), why))
+    return _drift(component, tuple(objects))
+
+
+def _gone_as_declared(change: Change) -> bool:
+    return change.action is Action.CREATE and change.desired is not None and vanishes(change.desired)
 
 
 def of_content(component: Component, changes: Iterable[ContentChange]) -> Drift:
     """The drift that the plan of applied content is. Nobody notes down who changed content."""
-    return _drift(component, tuple(ObjectDrift(Deed.EDITED, change.object, (), change.change) for change in changes))
+    deeds = ((Deed.DELETED if change.creates else Deed.EDITED, change) for change in changes)
+    return _drift(component, tuple(ObjectDrift(deed, change.object, (), change.change) for deed, change in deeds))
 
 
 def _drift(component: Component, objects: tuple[ObjectDrift, ...]) -> Drift:
     if not objects:
         return Drift(component, Verdict.IN_SYNC, reason="live is as deployed")
-    told = ", ".join(f"{one.object} {one.deed}" for one in objects)
+    told = ", ".join(
+        f"{one.object} {one.deed}" + (f" ({one.reason})" if one.deed in {Deed.REVISED, Deed.OWNED} else "")
+        for one in objects
+    )
     return Drift(component, Verdict.DRIFTED, objects, told)
 
 
 def _of_change(change: Change) -> ObjectDrift:
+    if change.action is Action.OWNED:
+        return ObjectDrift(Deed.OWNED, str(change.object), (), change.reason)
     owned = owners(change.live) if change.live and change.fields else {}
     fields = tuple(_field(f.path, f.live, f.desired, f.steps, owned) for f in change.fields)
     if change.action in {Action.CREATE, Action.DEFERRED}:

@@ -4,21 +4,24 @@ The rules, in the order in which they are asked:
 
 1. What Carbon does not answer for (never verified, its definition not deployed, quarantined) is left.
 2. What needs something broken, or not yet proven to work again, is not healed: it waits for the lowest such thing.
-3. What somebody is at work on is left; so is what has an attempt under way.
-4. What only waits for its node to speak again is left: nothing that Carbon may do brings a node back.
-5. Attempts that did not help are counted over a window: a spent budget quarantines, and so do more attempts of any
-   kind than a component that is healed each time, and breaks again, would need.
-6. Between attempts lies a pause that doubles, give or take a fifth.
+3. What somebody is at work on is left; so is what has an attempt under way, or was not looked at since one ended.
+4. What only waits for its node to speak again is left: nothing that Carbon may do brings a node back. What is only
+   being deleted is left until it is gone, and told as stuck when that takes long.
+5. Attempts that did not help are counted in their incident, and a spent budget quarantines. What breaks again for the
+   same cause is flapping: attempts of any kind are counted for each cause over a window. Unrelated faults don't add up.
+6. Between attempts lies a pause that doubles, in the incident and for the same cause, give or take a fifth.
 7. The remedy is the first one that fits the symptoms and was not tried in this incident.
 """
 
 import dataclasses
 import enum
 import hashlib
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 
-from carbon_platform.healing.symptoms import DIFFERS, Sign, Symptom, first_cause
-from carbon_platform.health.cause import Kind
+from carbon_platform.healing.symptoms import DIFFERS, CauseKey, Sign, Symptom, first_cause, key_of, told_first
+from carbon_platform.health.cause import ADMISSION, SCHEDULING, STORAGE, Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.spec import graph
 
@@ -26,6 +29,11 @@ _SEEN_SECONDS = 5.0
 """Records are read at once; who is at work shows in the cluster, a moment later."""
 _PAUSE_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 600.0
+_DOUBLINGS = 10
+"""More than the longest pause has; a number that never gets too large."""
+_GOING_SECONDS = 60.0
+"""A controller that serves a finalizer lets go within seconds; the cleanup of a cloud may take a minute."""
+_LOOK_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +41,9 @@ class Policy:
     """How often Carbon may try by itself."""
 
     budget: int
-    """Attempts that did not help, per window."""
+    """Attempts that did not help, per incident."""
     limit: int
-    """Attempts of any kind, per window."""
+    """Attempts of any kind for the same cause, per window."""
     window: float
     """Seconds."""
 
@@ -58,6 +66,8 @@ class Condition:
     """Something it needs was changed or healed after it was last verified itself."""
     reruns_jobs: bool = False
     """Its failed Jobs may run twice."""
+    seen_at: float = math.inf
+    """When the look at the cluster began that showed the symptoms."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +81,16 @@ class Attempt:
     """When it was decided, in seconds since the epoch, as all times here."""
     ended: float | None = None
     helped: bool = False
+    cause: CauseKey | None = None
+    """What its incident is about."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenIncident:
+    """What is not over: its id, and what it is about."""
+
+    id: str
+    cause: CauseKey
 
 
 class Verdict(enum.StrEnum):
@@ -80,6 +100,8 @@ class Verdict(enum.StrEnum):
     WAIT = "wait"
     """For the lowest broken thing that it needs."""
     LEAVE = "leave"
+    STUCK = "stuck"
+    """Nothing that Carbon may do helps until somebody else acts; what comes after that is healed by itself."""
     QUARANTINE = "quarantine"
 
 
@@ -103,13 +125,14 @@ def decide(
     conditions: Mapping[str, Condition],
     needs: graph.Needs,
     attempts: Sequence[Attempt],
-    open_incidents: Mapping[str, str],
+    open_incidents: Mapping[str, OpenIncident],
     now: float,
 ) -> list[Decision]:
     """One decision for each broken component, what is needed first.
 
-    `attempts`: in the order in which they were made, which their times may not tell: a clock can be set back.
-    `open_incidents`: id by component; one that is open though nothing shows any more is not proven to be over.
+    `attempts`: in the order in which they were made, which their times may not tell: a clock can be set back. Those of
+    an incident that is open are all told, however old. `open_incidents`: by component; one that is open though nothing
+    shows any more is not proven to be over.
     """
     by_component: dict[str, list[Attempt]] = {}
     for attempt in attempts:
@@ -128,8 +151,30 @@ def decide(
 
 
 def _decide(
-    key: str, condition: Condition, root: str, attempts: Sequence[Attempt], incident: str | None, now: float
+    key: str, condition: Condition, root: str, attempts: Sequence[Attempt], incident: OpenIncident | None, now: float
 ) -> Decision:
+    left = _left(key, condition, root, attempts, now)
+    if left:
+        return left
+    policy, first = condition.policy, told_first(condition.symptoms)
+    counted = [attempt for attempt in attempts if attempt.remedy is not Remedy.WAKE]
+    own = [attempt for attempt in counted if incident and attempt.incident == incident.id]
+    same = _of_the_same_cause(counted, incident, incident.cause if incident else key_of(condition.symptoms))
+    recurring = [attempt for attempt in same if _since(attempt.at, now) < policy.window]
+    spent = _spent(own, recurring, policy)
+    if spent:
+        return Decision(key, Verdict.QUARANTINE, f"{spent}: {first}", symptom=first)
+    due = now + _wait(key, own, recurring, policy, now)
+    if due > now:
+        return Decision(key, Verdict.LEAVE, "pauses between attempts", again_at=due)
+    remedy = choose(condition, [attempt.remedy for attempt in own])
+    if remedy is None:
+        return Decision(key, Verdict.QUARANTINE, _out_of_reach(condition), symptom=first)
+    return Decision(key, Verdict.HEAL, str(first), remedy, symptom=first)
+
+
+def _left(key: str, condition: Condition, root: str, attempts: Sequence[Attempt], now: float) -> Decision | None:
+    """Why nothing is to be done about it now, whatever was tried before; None when something is."""
     if condition.exempt:
         return Decision(key, Verdict.LEAVE, condition.exempt)
     if root:
@@ -141,23 +186,41 @@ def _decide(
     if 0.0 <= now - condition.changed < _SEEN_SECONDS:
         seen = condition.changed + _SEEN_SECONDS
         return Decision(key, Verdict.LEAVE, "it was changed just now", again_at=seen)
+    if attempts and not seen_since(condition, attempts[-1], now):
+        return Decision(key, Verdict.LEAVE, "it was not looked at since its last attempt", again_at=now + _LOOK_SECONDS)
     silent = _silent_node(condition)
     if silent:
         return Decision(key, Verdict.LEAVE, silent)
-    policy, first = condition.policy, condition.symptoms[0]
-    counted = [attempt for attempt in attempts if attempt.remedy is not Remedy.WAKE]
-    recent = [attempt for attempt in counted if _since(attempt.at, now) < policy.window]
-    spent = _spent(recent, policy)
-    if spent:
-        return Decision(key, Verdict.QUARANTINE, f"{spent}: {first}", symptom=first)
-    due = now + _wait(key, recent, policy, now)
-    if due > now:
-        return Decision(key, Verdict.LEAVE, "pauses between attempts", again_at=due)
-    tried = [attempt.remedy for attempt in recent if attempt.incident == incident]
-    remedy = choose(condition, tried)
-    if remedy is None:
-        return Decision(key, Verdict.QUARANTINE, _out_of_reach(condition), symptom=first)
-    return Decision(key, Verdict.HEAL, str(first), remedy, symptom=first)
+    return _going(key, condition, now)
+
+
+def seen_since(condition: Condition, attempt: Attempt, now: float) -> bool:
+    """True when the symptoms were seen after this attempt had ended: only then do they tell whether it helped."""
+    # An end that is to come tells that the clock was set back: then nobody can say.
+    return attempt.ended is not None and (condition.seen_at >= attempt.ended or attempt.ended > now)
+
+
+def _going(key: str, condition: Condition, now: float) -> Decision | None:
+    """What to do while objects are being deleted and nothing else differs; None when none is, or something does.
+
+    Nothing can be written in their place before they are gone, and Carbon lets go of nothing that a finalizer keeps.
+    """
+    going = [symptom for symptom in condition.symptoms if symptom.going]
+    if not going or _differs(condition):
+        return None
+    due = min(min(symptom.since for symptom in going), now) + _GOING_SECONDS
+    if now < due:
+        return Decision(key, Verdict.LEAVE, f"waits for it to be gone: {going[0]}", again_at=due)
+    fix = f"; {going[0].fix}" if going[0].fix else ""
+    return Decision(key, Verdict.STUCK, f"{going[0]}{fix}", symptom=going[0])
+
+
+def _of_the_same_cause(attempts: Sequence[Attempt], incident: OpenIncident | None, cause: CauseKey) -> list[Attempt]:
+    return [
+        attempt
+        for attempt in attempts
+        if (incident and attempt.incident == incident.id) or (attempt.cause and attempt.cause.same(cause))
+    ]
 
 
 def _silent_node(condition: Condition) -> str:
@@ -172,32 +235,29 @@ def _since(then: float, now: float) -> float:
     return max(0.0, now - then)
 
 
-def _spent(recent: Sequence[Attempt], policy: Policy) -> str:
-    failed = sum(not attempt.helped for attempt in recent)
+def _spent(own: Sequence[Attempt], recurring: Sequence[Attempt], policy: Policy) -> str:
+    failed = sum(not attempt.helped for attempt in own)
     if failed >= policy.budget:
         times = f"{failed} attempt{'s' if failed != 1 else ''}"
-        return f"{times} within {policy.window:g} s did not help" if failed else "it is left to people (budget 0)"
-    if len(recent) >= policy.limit:
-        return f"it was healed {len(recent)} times within {policy.window:g} s and breaks again each time"
+        return f"{times} did not help" if failed else "it is left to people (budget 0)"
+    if len(recurring) >= policy.limit:
+        return f"it was healed {len(recurring)} times within {policy.window:g} s and breaks again for the same cause"
     return ""
 
 
-def _wait(key: str, recent: Sequence[Attempt], policy: Policy, now: float) -> float:
+def _wait(key: str, own: Sequence[Attempt], recurring: Sequence[Attempt], policy: Policy, now: float) -> float:
     """Seconds until the next attempt. One after a success comes at once, until it gets to be many of them."""
-    if not recent or recent[-1].ended is None:
+    failed = len(list(itertools.takewhile(lambda attempt: not attempt.helped, reversed(own))))
+    last = own[-1] if failed else recurring[-1] if recurring else None
+    if last is None or last.ended is None:
         return 0.0
-    failed = 0
-    for attempt in reversed(recent):
-        if attempt.helped:
-            break
-        failed += 1
-    doublings = failed - 1 if failed else len(recent) - 1 - policy.limit // 2
+    doublings = failed - 1 if failed else len(recurring) - 1 - policy.limit // 2
     if doublings < 0:
         return 0.0
-    if recent[-1].ended > now:
+    if last.ended > now:
         return 0.0  # the clock was set back: how long ago that was can't be told, and the window still counts it
-    pause = min(_PAUSE_SECONDS * 2.0**doublings, _LONGEST_PAUSE_SECONDS) * _jitter(key, recent[-1].at)
-    return max(0.0, pause - (now - recent[-1].ended))
+    pause = min(_PAUSE_SECONDS * 2.0 ** min(doublings, _DOUBLINGS), _LONGEST_PAUSE_SECONDS) * _jitter(key, last.at)
+    return max(0.0, pause - (now - last.ended))
 
 
 def _jitter(key: str, at: float) -> float:
@@ -206,16 +266,19 @@ def _jitter(key: str, at: float) -> float:
     return 0.8 + 0.4 * digest[0] / 255
 
 
-_BEYOND_RESTARTS = frozenset({Kind.IMAGE, Kind.OUT_OF_MEMORY, Kind.UNSCHEDULABLE, Kind.VOLUME, Kind.QUOTA})
-"""Causes that a restart repeats."""
+_BEYOND_RESTARTS = SCHEDULING | STORAGE | ADMISSION | {Kind.IMAGE, Kind.COMMAND, Kind.OUT_OF_MEMORY}
+"""Causes that a restart repeats; where no new pod can be made or placed, it would cost one that still runs as well."""
 
 
 def choose(condition: Condition, tried: Sequence[Remedy]) -> Remedy | None:
     """The remedy to try next, or None when there is none that Carbon may use by itself."""
-    signs = {symptom.sign for symptom in condition.symptoms}
-    differs = signs & DIFFERS
+    signs, differs = {symptom.sign for symptom in condition.symptoms}, _differs(condition)
     if differs:
         return Remedy.REPOINT if differs == {Sign.ALIAS} and Remedy.REPOINT not in tried else Remedy.REAPPLY
+    if signs & DIFFERS:
+        return None  # what is being deleted: nothing can be put in its place yet
+    if Sign.COPY in signs and (Remedy.RECOPY not in tried or signs == {Sign.COPY}):
+        return Remedy.RECOPY
     ladder: list[Remedy] = []
     if Sign.JOB_FAILED in signs and condition.reruns_jobs:
         ladder.append(Remedy.RERUN_JOB)
@@ -226,6 +289,11 @@ def choose(condition: Condition, tried: Sequence[Remedy]) -> Remedy | None:
         ladder.append(Remedy.ROLL_BACK)
     left = [remedy for remedy in ladder if remedy not in tried]
     return left[0] if left else Remedy.VERIFY if Remedy.RESTART in ladder else None
+
+
+def _differs(condition: Condition) -> set[Sign]:
+    """What writing can put right now."""
+    return {symptom.sign for symptom in condition.symptoms if not symptom.going} & DIFFERS
 
 
 def _out_of_reach(condition: Condition) -> str:

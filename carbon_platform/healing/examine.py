@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.errors import CarbonError
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_record, of_release
@@ -14,8 +14,9 @@ from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.status import condition, status
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
+from carbon_platform.release.desired import stored
+from carbon_platform.release.history import latest
 from carbon_platform.release.plan import compare
-from carbon_platform.release.render import render
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Component, Platform
 
@@ -65,11 +66,16 @@ async def symptoms_of(component: Component, record: Record, session: Session) ->
     if component.release is None:
         return tuple(checks)
     api = session.api
-    try:
-        desired = await render(component, session.helm, api, session.settings.cache)
-    except CarbonError as error:
-        return (Symptom(Sign.UNREADY, f"release {component.release.name}", error.summary, fix=error.fix), *checks)
-    objects = (*desired.crds, *desired.objects)
+    revision = await latest(api, component.release)
+    if revision is None:
+        if record.verified_at:
+            gone = f"Helm has no revision of it in {component.release.namespace}"
+            checks.insert(
+                0, Symptom(Sign.MISSING, f"release {component.release.name}", gone, fix=f"carbon up {component.key}")
+            )
+        return tuple(checks)
+    desired = await stored(component, revision, api, session.settings.cache)
+    objects = desired.everything
     names = [ObjectName.of(obj) for obj in objects]
     live = dict(zip(names, await asyncio.gather(*(api.find(name) for name in names)), strict=True))
     there = [obj for obj in objects if live[ObjectName.of(obj)] is not None]
@@ -83,7 +89,7 @@ async def symptoms_of(component: Component, record: Record, session: Session) ->
 
 async def _services(objects: Iterable[Object], live: Mapping[ObjectName, Object | None], api: Api) -> list[Symptom]:
     """Services that lead nowhere."""
-    names = [ObjectName.of(obj) for obj in objects if obj["kind"] == "Service"]
+    names = [ObjectName.of(obj) for obj in objects if group_kind(obj) == "Service"]
     services = [found for name in names if (found := live[name]) and found["spec"].get("selector")]
     return [symptom for found in await asyncio.gather(*(_endpoints(one, api) for one in services)) for symptom in found]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.healing.symptoms import Sign, Symptom, in_order
 from carbon_platform.health.explain import explain as causes_of
 from carbon_platform.health.status import status
@@ -26,7 +26,7 @@ async def explain(
     known = {symptom.object for symptom in told if symptom.sign in {Sign.UNREADY, Sign.JOB_FAILED}}
     for obj in unready:
         name = str(ObjectName.of(obj))
-        if obj["kind"] == "Job" and name in causes and name not in known:
+        if group_kind(obj) == "Job.batch" and name in causes and name not in known:
             told.append(Symptom(Sign.UNREADY, name, status(obj).message))
     return in_order(
         dataclasses.replace(symptom, cause=causes[symptom.object], fix=causes[symptom.object].fix)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from carbon_platform.healing.decide import Attempt
+from carbon_platform.healing.symptoms import CauseKey
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.materialization.session import platform_key
 from carbon_platform.settings import Settings
@@ -22,7 +23,7 @@ _SCHEMA = """
 create table if not exists incident (
   id text primary key, cluster text not null, component text not null, sign text not null, object text not null,
   cause text not null, fix text not null, opened_at real not null, closed_at real, outcome text not null default '',
-  waiting text not null default '[]'
+  waiting text not null default '[]', kind text not null default ''
 );
 create unique index if not exists one_open on incident (cluster, component) where closed_at is null;
 create table if not exists attempt (
@@ -38,6 +39,12 @@ create table if not exists cut_short (
   incident text not null, number integer not null, primary key (incident, number)
 );
 create unique index if not exists one_under_way on attempt (component, incident) where ended_at is null;
+"""
+_ADDED = {"kind": "alter table incident add column kind text not null default ''"}
+"""Columns of `incident` that a book of an earlier Carbon has not."""
+_TRIED = """
+select attempt.*, sign, object, kind, cut_short.number is not null as cut_short
+from attempt join incident on incident.id = attempt.incident left join cut_short using (incident, number)
 """
 
 
@@ -61,10 +68,12 @@ class Tried:
     result: str = ""
     cut_short: bool = False
     """It says nothing about its remedy: the API server was away."""
+    cause: CauseKey | None = None
+    """What its incident is about."""
 
     def for_decision(self) -> Attempt:
         """What the decision needs of it."""
-        return Attempt(self.component, self.incident, self.remedy, self.at, self.ended_at, self.helped)
+        return Attempt(self.component, self.incident, self.remedy, self.at, self.ended_at, self.helped, self.cause)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +91,14 @@ class Incident:
     outcome: str = ""
     waiting: tuple[str, ...] = ()
     """Components that were broken as well, and waited for this one."""
+    kind: str = ""
+    """Of the cause; empty when it was never told."""
     attempts: tuple[Tried, ...] = ()
+
+    @property
+    def key(self) -> CauseKey:
+        """What makes it the same as another of its component."""
+        return CauseKey(self.sign, self.object, self.kind)
 
 
 class Book:
@@ -98,6 +114,7 @@ class Book:
         db.row_factory = sqlite3.Row
         try:
             db.executescript(_SCHEMA)
+            _migrate(db)
             if not write:
                 yield db
                 return
@@ -125,27 +142,21 @@ class Book:
 
     @staticmethod
     def _attempts(db: sqlite3.Connection, incident: str) -> list[Tried]:
-        rows = db.execute(
-            "select attempt.*, cut_short.number is not null as cut_short "
-            "from attempt left join cut_short using (incident, number) where incident = ? order by number",
-            (incident,),
-        )
+        rows = db.execute(f"{_TRIED} where attempt.incident = ? order by attempt.number", (incident,))
         return [_tried(row) for row in rows]
 
     def attempts_since(self, then: float) -> list[Tried]:
-        """Attempts decided after `then`, and every one under way, in the order in which they were made."""
+        """Attempts decided after `then`, and all of incidents that are open, in the order in which they were made."""
         if not self._file.exists():
             return []
         with self._open(write=False) as db:
             rows = db.execute(
-                "select attempt.*, cut_short.number is not null as cut_short from attempt "
-                "join incident on incident.id = attempt.incident left join cut_short using (incident, number) "
-                "where cluster = ? and (at >= ? or ended_at is null) order by attempt.rowid",
+                f"{_TRIED} where cluster = ? and (at >= ? or closed_at is null) order by attempt.rowid",
                 (self._cluster, then),
             )
             return [_tried(row) for row in rows]
 
-    def open(self, component: str, sign: str, object_: str, cause: str, fix: str, now: float) -> str:
+    def open(self, component: str, key: CauseKey, cause: str, fix: str, now: float) -> str:
         """The id of the open incident of a component; it is opened when there is none."""
         with self._open() as db:
             row = db.execute(
@@ -156,16 +167,19 @@ class Book:
                 return str(row["id"])
             identity = f"{component}-{uuid.uuid4().hex[:8]}"
             db.execute(
-                "insert into incident (id, cluster, component, sign, object, cause, fix, opened_at) "
-                "values (?, ?, ?, ?, ?, ?, ?, ?)",
-                (identity, self._cluster, component, sign, object_, cause, fix, now),
+                "insert into incident (id, cluster, component, sign, object, kind, cause, fix, opened_at) "
+                "values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (identity, self._cluster, component, key.sign, key.object, key.kind, cause, fix, now),
             )
             return identity
 
-    def explain(self, incident: str, cause: str, fix: str) -> None:
-        """A better cause than was known when it was opened."""
+    def explain(self, incident: str, kind: str, cause: str, fix: str) -> None:
+        """A better cause than was known when it was opened. The first kind that was told stays: it is known by that."""
         with self._open() as db:
-            db.execute("update incident set cause = ?, fix = ? where id = ?", (cause, fix, incident))
+            db.execute(
+                "update incident set cause = ?, fix = ?, kind = case kind when '' then ? else kind end where id = ?",
+                (cause, fix, kind, incident),
+            )
 
     def claim(self, incident: str, component: str, remedy: Remedy, now: float, of: Sequence[str] = ()) -> Tried | None:
         """A new attempt; None when one is under way already, or the incident is closed: somebody else was first.
@@ -223,6 +237,14 @@ class Book:
             if cut_short and done.rowcount:
                 db.execute("insert or ignore into cut_short values (?, ?)", (incident, number))
 
+    def did_not_help(self, incident: str, number: int, result: str) -> None:
+        """An attempt that was taken for one that helped did not, as was seen after its end."""
+        with self._open() as db:
+            db.execute(
+                "update attempt set helped = 0, result = ? where incident = ? and number = ? and helped",
+                (result, incident, number),
+            )
+
     def wait(self, incident: str, components: Sequence[str]) -> None:
         """These are broken as well, and wait for the incident's component."""
         with self._open() as db:
@@ -247,11 +269,26 @@ class Book:
 
 def book_of(settings: Settings, cluster_id: str | None) -> Book:
     """The book of the settings' platform on a cluster, or on any when it is not known which."""
-    return Book(settings.home / "incidents.db", platform_key(cluster_id, settings) if cluster_id else None)
+    return Book(settings.state / "incidents.db", platform_key(cluster_id, settings) if cluster_id else None)
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Add what a book of an earlier Carbon has not; several processes may find it so at once."""
+
+    def missing() -> list[str]:
+        there = {row["name"] for row in db.execute("pragma table_info(incident)")}
+        return [statement for column, statement in _ADDED.items() if column not in there]
+
+    if missing():
+        db.execute("begin immediate")
+        for statement in missing():
+            db.execute(statement)
+        db.execute("commit")
 
 
 def _tried(row: sqlite3.Row) -> Tried:
     values = dict(row)
+    values["cause"] = CauseKey(values.pop("sign"), values.pop("object"), values.pop("kind"))
     values |= {"remedy": Remedy(values["remedy"]), "of": tuple(json.loads(values["of"]))}
     return Tried(**{**values, **{flag: bool(values[flag]) for flag in ("helped", "cut_short")}})
 

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from carbon_platform.healing.conditions import conditions, seconds
-from carbon_platform.healing.decide import Attempt, Condition, Decision, Verdict, decide
+from carbon_platform.healing.decide import Attempt, Condition, Decision, OpenIncident, Verdict, decide, seen_since
 from carbon_platform.healing.incidents import Book, Incident, Tried, book_of
-from carbon_platform.healing.symptoms import DIFFERS
+from carbon_platform.healing.symptoms import DIFFERS, key_of, told_cause
 from carbon_platform.healing.watcher import View, Watcher
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.materialization.session import platform_key
@@ -49,7 +49,7 @@ class Step:
 
     requests: tuple[Request, ...] = ()
     broken: tuple[Decision, ...] = ()
-    """Decisions that people should see: something is healed now, or was quarantined."""
+    """Decisions that people should see: something is healed now, was quarantined, or is stuck."""
     again_at: float | None = None
 
 
@@ -68,7 +68,7 @@ class Healer:
             view = self._watcher.view()
             version = self._records(view).version()
             due = again_at is not None and self._clock() >= again_at
-            if view is not seen[0] or version != seen[1] or due:
+            if view != seen[0] or version != seen[1] or due:
                 seen = (view, version)
                 step = self.step(view)
                 if step.requests or step.broken:
@@ -80,7 +80,7 @@ class Healer:
             self._watcher.wait(min(left, _LOOK_SECONDS))
 
     def _records(self, view: View) -> Records:
-        return Records(self._settings.home / "records.db", platform_key(view.cluster_id, self._settings))
+        return Records(self._settings.state / "records.db", platform_key(view.cluster_id, self._settings))
 
     def step(self, view: View) -> Step:
         """One look at everything. What can't be seen is left alone: unreachable is not broken."""
@@ -90,19 +90,24 @@ class Healer:
         records, book = self._records(view), book_of(self._settings, view.cluster_id)
         known = records.all()
         window = max((component.heal.window for component in platform.components.values()), default=0.0)
-        asked_again = self._settle(book, book.attempts_since(now - window), now)
+        asked_again = self._settle(book, book.attempts_since(now - window), known, now)
         attempts = _that_count(book.attempts_since(now - window))
-        now_like = conditions(platform, view.symptoms, view.busy, known, attempts, view.settled_at)
+        now_like = conditions(
+            platform, view.symptoms, view.busy, known, attempts, view.settled_at, view.at, now, view.revisions
+        )
+        self._judge(book.incidents(only_open=True), now_like, book, now)
         woken = self._end(book.incidents(only_open=True), now_like, known, platform, book, now)
         # What was closed or woken just now counts: what waited for it is proven first, and healed only after that.
         attempts = _that_count(book.attempts_since(now - window))
-        incidents = {incident.component: incident.id for incident in book.incidents(only_open=True)}
-        decisions = decide(now_like, platform.needs, attempts, incidents, now)
+        open_now = {incident.component: incident for incident in book.incidents(only_open=True)}
+        about = {key: OpenIncident(incident.id, incident.key) for key, incident in open_now.items()}
+        decisions = decide(now_like, platform.needs, attempts, about, now)
+        incidents = {key: incident.id for key, incident in open_now.items()}
         requests: list[Request] = [*asked_again, *woken]
         broken = []
         for decision in decisions:
             key = decision.component
-            if decision.verdict in {Verdict.HEAL, Verdict.QUARANTINE}:
+            if decision.symptom:
                 incidents[key] = self._opened(decision, now_like[key], book, now)
             if decision.verdict is Verdict.HEAL:
                 request = self._heal(decision, incidents[key], book, now)
@@ -111,6 +116,8 @@ class Healer:
                     broken.append(decision)
             elif decision.verdict is Verdict.QUARANTINE:
                 self._quarantine(decision, known.get(key, Record(key)), records)
+                broken.append(decision)
+            elif decision.verdict is Verdict.STUCK and not _told(decision, open_now.get(key)):
                 broken.append(decision)
             elif decision.verdict is Verdict.WAIT and decision.root in incidents:
                 book.wait(incidents[decision.root], [key])
@@ -135,13 +142,11 @@ class Healer:
 
     @staticmethod
     def _opened(decision: Decision, condition: Condition, book: Book, now: float) -> str:
-        first = condition.symptoms[0]
-        # What somebody changed is the cause itself, whatever the pods say meanwhile.
-        told = first if first.sign in DIFFERS else next((s for s in condition.symptoms if s.cause), first)
+        told = told_cause(condition.symptoms)
         fix = told.cause.fix if told.cause else told.fix
-        identity = book.open(decision.component, first.sign, first.object, str(told), fix, now)
+        identity = book.open(decision.component, key_of(condition.symptoms), str(told), fix, now)
         if told.cause:
-            book.explain(identity, str(told), fix)
+            book.explain(identity, told.cause.kind.value, str(told), fix)
         return identity
 
     @staticmethod
@@ -153,14 +158,29 @@ class Healer:
 
         records.update(decision.component, quarantined)
 
-    def _settle(self, book: Book, tried: Sequence[Tried], now: float) -> list[Request]:
+    @staticmethod
+    def _judge(open_incidents: Sequence[Incident], now_like: Mapping[str, Condition], book: Book, now: float) -> None:
+        """An attempt after which its incident's symptom is still there did not help, whatever it changed."""
+        for incident in open_incidents:
+            last, condition = next(reversed(incident.attempts), None), now_like.get(incident.component)
+            # What is woken was seen without its symptom before: one that shows since then is another time.
+            if condition is None or last is None or not last.helped or last.remedy is Remedy.WAKE:
+                continue
+            same = [s for s in condition.symptoms if (s.sign, s.object) == (incident.sign, incident.object)]
+            if same and seen_since(condition, last.for_decision(), now):
+                book.did_not_help(incident.id, last.number, f"{last.result}, and still {same[0]}")
+
+    def _settle(self, book: Book, tried: Sequence[Tried], records: Mapping[str, Record], now: float) -> list[Request]:
         """End the attempts whose process is no more; ask again for runs that never began."""
         again = []
         for attempt in (attempt for attempt in tried if attempt.ended_at is None):
             writer = Writer.parse(attempt.writer)
             if dead(writer, this_process()):
                 wake = attempt.remedy is Remedy.WAKE
-                book.ended(attempt.incident, attempt.number, wake, "" if wake else "its process ended", now)
+                # Its process may have ended between proving that it helped and saying so.
+                verified = seconds(records.get(attempt.component, Record(attempt.component)).verified_at)
+                helped = wake or (attempt.started_at is not None and verified >= attempt.started_at)
+                book.ended(attempt.incident, attempt.number, helped, "" if wake else "its process ended", now)
             elif now - attempt.at > _LOST_SECONDS:
                 book.ended(attempt.incident, attempt.number, False, "nothing was heard of its run", now)
             elif not attempt.writer and self._asks(attempt.incident, attempt.number, book, now):
@@ -201,7 +221,11 @@ class Healer:
             own = [attempt for attempt in incident.attempts if attempt.remedy is not Remedy.WAKE]
             last = max([incident.opened_at, *(attempt.at for attempt in own)])
             proven = seconds(records.get(key, Record(key)).verified_at) >= last
-            if under_way or now_like[key].symptoms or not proven:
+            if under_way or not proven:
+                continue
+            if now_like[key].symptoms:
+                if _is_another(incident, now_like[key], records.get(key, Record(key)), now):
+                    book.close(incident.id, _outcome(own), now)
                 continue
             dependents = (
                 self._to_wake(key, incident, records, platform, now_like) if own == [*incident.attempts] else ()
@@ -211,8 +235,7 @@ class Healer:
                 if attempt and self._asks(incident.id, attempt.number, book, now):
                     requests.append(Request(incident.id, attempt.number, dependents, Remedy.WAKE, incident.cause))
                 continue
-            helped = any(attempt.helped for attempt in own)
-            book.close(incident.id, "healed" if helped else "recovered by itself", now)
+            book.close(incident.id, _outcome(own), now)
         return requests
 
     @staticmethod
@@ -234,6 +257,32 @@ class Healer:
         differ = [one for one in above if any(symptom.sign in DIFFERS for symptom in now_like[one].symptoms)]
         wanted -= graph.dependents(platform.needs, differ)
         return tuple(one for one in platform.order if one in wanted and _answers_for(one, records, platform))
+
+
+def _outcome(own: Sequence[Tried]) -> str:
+    return "healed" if any(attempt.helped for attempt in own) else "recovered by itself"
+
+
+def _is_another(incident: Incident, condition: Condition, record: Record, now: float) -> bool:
+    """True when what shows now is not this incident any more: it was over, and something broke since.
+
+    It was over when what depends on it was woken, and when somebody else proved since that it works; but an edit, or
+    what was deleted, fails no check: of these only a deployment tells so.
+    """
+    last = next(reversed(incident.attempts), None)
+    if last is None or last.ended_at is None:
+        return False
+    if last.remedy is Remedy.WAKE:
+        return True
+    verified, changed = seconds(record.verified_at), seconds(record.changed_at)
+    # A look, or a check, from before that tells nothing of what is so since.
+    since = last.ended_at < verified <= now and verified < condition.seen_at
+    return since and (incident.sign not in DIFFERS or changed > last.ended_at)
+
+
+def _told(decision: Decision, incident: Incident | None) -> bool:
+    """True when people were told of it before, in the same words."""
+    return incident is not None and incident.cause == str(decision.symptom)
 
 
 def _that_count(tried: Sequence[Tried]) -> list[Attempt]:

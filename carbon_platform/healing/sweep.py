@@ -28,7 +28,7 @@ class Swept:
     @property
     def healthy(self) -> bool:
         """True when every check passed."""
-        return not self.unknown and all(check.passed for check in self.checks)
+        return not self.unknown and not any(check.failed for check in self.checks)
 
 
 async def sweep(
@@ -60,7 +60,7 @@ async def _one(component: Component, record: Record, session: Session, settle: f
         began = now()
         checks = await verify(component, session, settle)
         # A fault that was seen may be healed by now, and proven so, while this component's other checks still ran.
-        if not asked and not all(c.passed for c in checks) and session.records.get(component.key).verified_at > began:
+        if not asked and any(c.failed for c in checks) and session.records.get(component.key).verified_at > began:
             return Swept(component.key, unknown="it was verified in the meantime")
     except Unreachable as error:
         return Swept(component.key, unknown=error.summary)

@@ -5,13 +5,16 @@ import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
+from carbon_platform.cluster.shape import readable
 from carbon_platform.health.cause import Cause, Kind, rank, root
+from carbon_platform.health.deletion import being_deleted, deleted_since
 from carbon_platform.health.status import status
-from carbon_platform.records import Record
+from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
-from carbon_platform.release.render import Desired
+from carbon_platform.release.vanished import vanishes
 from carbon_platform.spec.platform import Component
 
 
@@ -21,6 +24,7 @@ class Sign(enum.StrEnum):
     MISSING = "missing"
     EDITED = "edited"
     ALIAS = "alias edited"
+    COPY = "copied secret differs"
     UNREADY = "not ready"
     JOB_FAILED = "job failed"
     CHECK = "check failed"
@@ -41,8 +45,15 @@ class Symptom:
     text: str
     """One sentence, without the object."""
     cause: Cause | None = None
-    """Why, where the cluster tells; filled in only for what is not ready."""
+    """Why, where the cluster tells; filled in only for what is not ready, or being deleted."""
     fix: str = ""
+    since: float = 0.0
+    """When it began, in seconds since the epoch; told only of what is being deleted."""
+
+    @property
+    def going(self) -> bool:
+        """True of an object that is being deleted and still there: nothing can be written in its place."""
+        return self.sign is Sign.MISSING and self.cause is not None and self.cause.kind is Kind.FINALIZER
 
     def __str__(self) -> str:
         return f"{self.object}: {self.cause.why if self.cause else self.text}"
@@ -53,34 +64,41 @@ Find = Callable[[ObjectName], Object | None]
 Edits = Mapping[ObjectName, Sequence[FieldChange]]
 """Objects that are not as desired, with the fields in which they differ."""
 _DETAILS = 3
-_WAITS_FOR_OTHERS = frozenset({"Job", "Service"})
+_WAITS_FOR_OTHERS = frozenset({"Job.batch", "Service"})
 """A Job that runs, a Service that waits for its address: not broken, and nothing for healing to do."""
 
 
 def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
     """What is wrong with the objects of a release, those that are gone first."""
     found: list[Symptom] = []
-    for obj in (*desired.crds, *desired.objects):
+    for obj in desired.everything:
         name = ObjectName.of(obj)
         live = find(name)
-        if live is None or live["metadata"].get("deletionTimestamp"):
-            found.append(Symptom(Sign.MISSING, str(name), "it was deleted" if live is None else "is being deleted"))
+        if live is None and vanishes(obj):
+            continue
+        if live is None:
+            found.append(Symptom(Sign.MISSING, str(name), "it was deleted"))
+            continue
+        going = being_deleted(live)
+        if going:
+            found.append(Symptom(Sign.MISSING, str(name), going.why, going, going.fix, deleted_since(live)))
             continue
         if edits.get(name):
-            sign = Sign.ALIAS if obj.get("spec", {}).get("type") == "ExternalName" else Sign.EDITED
+            alias = group_kind(obj) == "Service" and readable(obj)["spec"].get("type") == "ExternalName"
+            sign = Sign.ALIAS if alias else Sign.EDITED
             found.append(Symptom(sign, str(name), _edited(edits[name])))
         now = status(live)
-        if obj["kind"] == "Job" and now.failed:
+        if group_kind(obj) == "Job.batch" and now.failed:
             found.append(Symptom(Sign.JOB_FAILED, str(name), now.message))
-        elif not now.ready and obj["kind"] not in _WAITS_FOR_OTHERS:
+        elif not now.ready and group_kind(obj) not in _WAITS_FOR_OTHERS:
             found.append(Symptom(Sign.UNREADY, str(name), now.message))
     return [*in_order(found)]
 
 
 def edits_of(found: Change | str | None) -> tuple[FieldChange, ...]:
     """The fields in which a live object is not as desired, of what a comparison found."""
-    if not isinstance(found, Change):
-        return ()
+    if not isinstance(found, Change) or found.action is Action.OWNED:
+        return ()  # whose it is, is told by a plan and by drift; Carbon fights nobody for it
     if found.action in {Action.REFUSED, Action.INVALID}:
         return (FieldChange("spec", "(can't be changed in place)", found.reason),)
     return found.fields
@@ -96,13 +114,49 @@ def of_record(component: Component, record: Record, since: str = "") -> list[Sym
     if record.checks_digest != component.checks_digest:
         return []
     return [
-        # Content that could not be compared is not known to differ.
-        Symptom(
-            Sign.CONTENT if "differences" in check.evidence else Sign.CHECK, check.name, check.detail, fix=check.fix
-        )
+        Symptom(_sign(check), check.name, check.detail, fix=check.fix)
         for check in record.checks
-        if not check.passed and check.name != "ready" and check.at >= since
+        if check.failed and (check.name != "ready" or OUTDATED_COPIES in check.evidence) and check.at >= since
     ]
+
+
+def _sign(check: CheckResult) -> Sign:
+    if OUTDATED_COPIES in check.evidence:
+        return Sign.COPY
+    # Content that could not be compared is not known to differ.
+    return Sign.CONTENT if "differences" in check.evidence else Sign.CHECK
+
+
+@dataclasses.dataclass(frozen=True)
+class CauseKey:
+    """What makes two incidents of one component the same one again. Words, as they are stored."""
+
+    sign: str
+    object: str
+    kind: str = ""
+    """Of the cause; empty when it was never told."""
+
+    def same(self, other: "CauseKey") -> bool:
+        """True when both may be one fault: a cause that was not told could be either."""
+        unlike = self.kind and other.kind and self.kind != other.kind
+        return (self.sign, self.object) == (other.sign, other.object) and not unlike
+
+
+def told_first(symptoms: Sequence[Symptom]) -> Symptom:
+    """The one that an incident is about: what can be healed now comes before what is still being deleted."""
+    return next((symptom for symptom in symptoms if not symptom.going), symptoms[0])
+
+
+def told_cause(symptoms: Sequence[Symptom]) -> Symptom:
+    """The one that says why. What somebody changed is the cause itself, whatever the pods say meanwhile."""
+    first = told_first(symptoms)
+    return first if first.sign in DIFFERS else next((symptom for symptom in symptoms if symptom.cause), first)
+
+
+def key_of(symptoms: Sequence[Symptom]) -> CauseKey:
+    """What an incident with these symptoms would be known by."""
+    first, cause = told_first(symptoms), told_cause(symptoms).cause
+    return CauseKey(first.sign.value, first.object, cause.kind.value if cause else "")
 
 
 def first_cause(symptoms: Iterable[Symptom]) -> Cause | None:

@@ -25,17 +25,19 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.cluster.watch import Mirror
 from carbon_platform.errors import CarbonError, Unreachable
+from carbon_platform.healing.conditions import Deployed
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_release
 from carbon_platform.health.nodes import controllers_behind, silent
 from carbon_platform.health.status import may_own_pods, status
 from carbon_platform.materialization.session import Session, open_session
+from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.difference import FieldChange
+from carbon_platform.release.history import Revision, newest
 from carbon_platform.release.lease import holder_of, lease_name
-from carbon_platform.release.plan import compare
-from carbon_platform.release.render import Desired, render
+from carbon_platform.release.plan import BY_HELM, compare
 from carbon_platform.settings import Settings
-from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.load import definition_files, load_platform
 from carbon_platform.spec.platform import Platform
 
 _LOG = logging.getLogger(__name__)
@@ -65,6 +67,10 @@ class View:
     """Who is at work, by component."""
     settled_at: str = ""
     """What checks said before may come of an API server outage alone: controllers are behind until then."""
+    at: float = dataclasses.field(default=math.inf, compare=False)
+    """When the look began that saw this, in seconds since the epoch."""
+    revisions: Mapping[str, Deployed] | None = None
+    """The newest revision of each release that Helm has one of; None when that is not known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,8 +125,8 @@ class Watcher:
             _LOG.warning("the platform can't be seen: %s", view.unreachable)
         elif not view.unreachable and self._view.unreachable not in {"", View.unreachable}:
             _LOG.warning("the platform is seen again")
-        if view != self._view:
-            self._view = view
+        changed, self._view = view != self._view, view
+        if changed:
             self._changed.set()
 
     async def _run(self) -> None:
@@ -163,16 +169,20 @@ class _Settling:
 
 
 class _Following:
-    """One platform in one session, followed until its definitions change."""
+    """One platform in one session, followed until its definitions change.
+
+    What is desired of a release is what its newest revision applied: nothing is rendered to watch it.
+    """
 
     def __init__(
         self, settings: Settings, session: Session, publish: Callable[[View], None], settling: _Settling
     ) -> None:
         self._settings, self._session, self._publish, self._settling = settings, session, publish, settling
         self._limit = asyncio.Semaphore(_AT_ONCE)
-        self._mirrors: dict[tuple[str, str], Mirror] = {}
-        self._incomplete = False
-        """A chart does not render, or a kind is not there; either may be otherwise soon."""
+        self._mirrors: dict[tuple[str, str, str], Mirror] = {}
+        self._absent: dict[tuple[str, str, str], float] = {}
+        """Kinds that are not there, and when they are looked for again."""
+        self._revisions: dict[str, Revision] = {}
         self._desired: dict[str, Desired] = {}
         self._versions: dict[ObjectName, str] = {}
         self._fingerprints: dict[ObjectName, str] = {}
@@ -181,64 +191,91 @@ class _Following:
         self._explanations: dict[str, _Explained] = {}
 
     async def follow(self) -> None:
-        """Return when the definitions have changed; after a while also when something could not be watched."""
-        definitions = _stamp(_definitions(self._settings.defs))
+        """Return when the definitions have changed."""
+        definitions = _stamp(definition_files(self._settings))
         platform = load_platform(self._settings)
-        releases = [component for component in platform.components.values() if component.release]
         charts = _charts(platform)
         stamp = (definitions, _stamp(_files(charts)))
-        helm, api, cache = self._session.helm, self._session.api, self._settings.cache
-        rendered = await asyncio.gather(*(render(one, helm, api, cache) for one in releases), return_exceptions=True)
-        for component, desired in zip(releases, rendered, strict=True):
-            if isinstance(desired, Desired):
-                self._desired[component.key] = desired
-            elif isinstance(desired, CarbonError) and not isinstance(desired, Unreachable):
-                self._incomplete = True
-                _LOG.warning("%s is not watched until it renders again: %s", component.key, desired)
-            else:
-                raise desired
-        wake = asyncio.Event()
+        wake, view = asyncio.Event(), View()
         async with contextlib.AsyncExitStack() as stack:
-            await self._open(stack, wake)
-            loop = asyncio.get_running_loop()
-            began, view = loop.time(), View()
-            while (_stamp(_definitions(self._settings.defs)), _stamp(_files(charts))) == stamp:
+            releases = (*_REVISION, _revisions_of(platform))
+            await self._open([releases, (*_LEASE, _WRITERS), (*_NODE, "")], stack, wake)
+            while (_stamp(definition_files(self._settings)), _stamp(_files(charts))) == stamp:
                 wake.clear()
+                await self._take_in(platform, releases)
+                await self._open(self._kinds(), stack, wake)
                 view = await self._look(platform)
                 self._publish(view)
-                if self._incomplete and loop.time() - began > _INCOMPLETE_SECONDS:
-                    return
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_AGAIN_SECONDS if view.symptoms else _IDLE_SECONDS):
                         await wake.wait()
                     await asyncio.sleep(_GATHER_SECONDS)
 
-    async def _open(self, stack: contextlib.AsyncExitStack, wake: asyncio.Event) -> None:
-        """A mirror of every kind that a release declares, and of the leases of writers."""
-        objects = [obj for desired in self._desired.values() for obj in (*desired.crds, *desired.objects)]
-        kinds = {(obj["apiVersion"], obj["kind"], _RELEASES) for obj in objects}
-        kinds |= {(*_LEASE, _WRITERS), (*_NODE, "")}
-        for api_version, kind, labels in sorted(kinds):
-            try:
-                mirror = await stack.enter_async_context(self._session.mirrors.of(api_version, kind, None, labels))
-            except MissingKind:
-                self._incomplete = True
+    async def _take_in(self, platform: Platform, releases: tuple[str, str, str]) -> None:
+        """What is desired now: anew for each release that has another revision than it had."""
+        by_name: dict[tuple[str, str], list[Object]] = {}
+        for secret in self._mirrors[releases].objects() if releases in self._mirrors else ():
+            metadata = secret["metadata"]
+            by_name.setdefault((metadata["namespace"], metadata["labels"].get("name", "")), []).append(secret)
+        for component in platform.components.values():
+            if component.release is None:
                 continue
-            self._mirrors[(api_version, kind)] = mirror
+            found = newest(by_name.get((component.release.namespace, component.release.name), ()))
+            known = self._revisions.get(component.key)
+            if found is None:
+                self._revisions.pop(component.key, None)
+                self._desired.pop(component.key, None)
+            elif known is None or known.secret is not found.secret:
+                try:
+                    made = await stored(component, found, self._session.api, self._settings.cache)
+                except CarbonError as error:
+                    if isinstance(error, Unreachable):
+                        raise
+                    _LOG.warning("%s is not watched: revision %s can't be read: %s", component.key, found.number, error)
+                    self._desired.pop(component.key, None)
+                else:
+                    self._desired[component.key] = made
+                self._revisions[component.key] = found
+
+    def _kinds(self) -> set[tuple[str, str, str]]:
+        """The kinds that releases declare."""
+        objects = [obj for desired in self._desired.values() for obj in desired.everything]
+        return {(obj["apiVersion"], obj["kind"], _labels_of(obj)) for obj in objects}
+
+    async def _open(
+        self, kinds: Iterable[tuple[str, str, str]], stack: contextlib.AsyncExitStack, wake: asyncio.Event
+    ) -> None:
+        """A mirror of every kind that has none; what the cluster does not have is looked for again after a while."""
+        now = asyncio.get_running_loop().time()
+        for kind in sorted(set(kinds) - self._mirrors.keys()):
+            if self._absent.get(kind, 0.0) > now:
+                continue
+            api_version, name, labels = kind
+            try:
+                mirror = await stack.enter_async_context(self._session.mirrors.of(api_version, name, None, labels))
+            except MissingKind:
+                self._absent[kind] = now + _ABSENT_SECONDS
+                continue
+            self._mirrors[kind] = mirror
             stack.callback(mirror.subscribe(wake.set))
 
     def _nodes(self) -> list[Object]:
-        mirror = self._mirrors.get(_NODE)
+        mirror = self._mirrors.get((*_NODE, ""))
         return list(mirror.objects()) if mirror else []
 
     def _find(self, name: ObjectName) -> Object | None:
-        mirror = self._mirrors.get((name.api_version, name.kind))
-        return mirror.get(name.namespace, name.name) if mirror else None
+        for labels in (_RELEASES, _WRITERS, ""):
+            mirror = self._mirrors.get((name.api_version, name.kind, labels))
+            found = mirror.get(name.namespace, name.name) if mirror else None
+            if found is not None:
+                return found
+        return None
 
     async def _look(self, platform: Platform) -> View:
         for mirror in self._mirrors.values():
             if mirror.failure:
                 raise mirror.failure
+        began = time.time()
         why = silent(self._nodes())
         if why:
             return View(platform, self._session.cluster_id, why)
@@ -250,18 +287,16 @@ class _Following:
                 busy[key] = holder
         quiet = {key: desired for key, desired in self._desired.items() if key not in busy}
         others = {key: platform.components[key].drift.managers for key in quiet}
-        await self._compare(
-            [(obj, others[key]) for key, desired in quiet.items() for obj in (*desired.crds, *desired.objects)]
-        )
-        found = {}
-        for key, desired in self._desired.items():
-            symptoms = tuple(of_release(desired, self._find, self._edits))
-            if symptoms:
-                found[key] = await self._explained(key, symptoms, key in busy)
-            else:
-                self._explanations.pop(key, None)
+        await self._compare([(obj, others[key]) for key, desired in quiet.items() for obj in desired.everything])
+        found = {key: tuple(of_release(desired, self._find, self._edits)) for key, desired in self._desired.items()}
+        broken = [key for key, symptoms in found.items() if symptoms]
+        for key in self._explanations.keys() - broken:
+            del self._explanations[key]
+        told = await asyncio.gather(*(self._explained(key, found[key], key in busy) for key in broken))
         self._settling.after(self._session.api.outage)
-        return View(platform, self._session.cluster_id, "", found, busy, self._settling.at)
+        revisions = {key: Deployed.of(revision) for key, revision in self._revisions.items()}
+        symptoms = dict(zip(broken, told, strict=True))
+        return View(platform, self._session.cluster_id, "", symptoms, busy, self._settling.at, began, revisions)
 
     async def _explained(self, key: str, symptoms: tuple[Symptom, ...], busy: bool = False) -> tuple[Symptom, ...]:
         if busy:
@@ -340,11 +375,14 @@ class _Following:
             self._edits.pop(name, None)
 
 
-_RELEASES = "app.kubernetes.io/managed-by=Helm"
+_REVISION = ("v1", "Secret")
+_RELEASES = BY_HELM
 _WRITERS = "app.kubernetes.io/managed-by=carbon"
 _NODE = ("v1", "Node")
 _LEASE = ("coordination.k8s.io/v1", "Lease")
-_INCOMPLETE_SECONDS = 30.0
+_ABSENT_SECONDS = 30.0
+_MANY = 200
+"""Names that a selector can hold."""
 _IDLE_SECONDS = 5.0
 """Definitions are files: looked at this often, they need no watch of their own."""
 
@@ -354,8 +392,16 @@ def _pause_after(last: _Explained | _Unanswered | None) -> float:
     return min(2 * last.pause, _LONGEST_PAUSE_SECONDS) if last else _LOOK_AGAIN_SECONDS
 
 
-def _definitions(defs: Path) -> Iterable[Path]:
-    return defs.glob("*/defs.yaml")
+def _revisions_of(platform: Platform) -> str:
+    """A selector for the revisions of the platform's releases."""
+    names = sorted({one.release.name for one in platform.components.values() if one.release})
+    selector = "owner=helm,status!=superseded"
+    return f"{selector},name in ({','.join(names)})" if 0 < len(names) <= _MANY else selector
+
+
+def _labels_of(obj: Object) -> str:
+    """Whom of its kind to watch: Helm's, but namespaces, which are nobody's."""
+    return "" if obj["kind"] == "Namespace" else _RELEASES
 
 
 def _charts(platform: Platform) -> set[Path]:

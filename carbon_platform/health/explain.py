@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
@@ -15,7 +15,7 @@ _BESIDE = (("v1", "Pod"), ("v1", "Event"), ("apps/v1", "ReplicaSet"))
 
 
 async def explain(objects: Iterable[Object], api: Api, behind: str = "") -> dict[ObjectName, Cause]:
-    """The cause of each of these objects that can't become ready by itself, or waits for its node to speak again.
+    """The cause of each of these objects that is not ready, where one shows; also what may pass by itself.
 
     `behind`: why their controllers may not know yet what their pods are.
     """
@@ -27,12 +27,18 @@ async def explain(objects: Iterable[Object], api: Api, behind: str = "") -> dict
     for namespace, broken in by_namespace.items():
         pods, events, sets = await asyncio.gather(*(api.list(*kind, namespace or None) for kind in _BESIDE))
         for obj in broken:
-            own = current_pods(obj, owned_pods(obj, pods), sets)
-            cause = diagnose(obj, own, events, now) or root(filter(None, (unheard(pod, now) for pod in own)))
-            if cause is None and behind and pods_are_ready(obj, own):
-                cause = Cause(
-                    Kind.NODE, ObjectName.of(obj), f"its pods are ready and that is not known yet: {behind}", ""
-                )
+            cause = _cause(obj, current_pods(obj, owned_pods(obj, pods), sets), events, now, behind)
             if cause:
                 causes[ObjectName.of(obj)] = cause
     return causes
+
+
+def _cause(
+    obj: Object, pods: Sequence[Object], events: Sequence[Object], now: datetime.datetime, behind: str
+) -> Cause | None:
+    """What ends by itself least is told first."""
+    name = ObjectName.of(obj)
+    cause = diagnose(obj, pods, events, now) or root(filter(None, (unheard(pod, now) for pod in pods)))
+    if cause is None and behind and pods_are_ready(obj, pods):
+        return Cause(Kind.NODE, name, f"its pods are ready and that is not known yet: {behind}", "")
+    return cause or diagnose(obj, pods, events, now, late=True)

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.shape import readable
 from carbon_platform.health.cause import Cause, Kind
-from carbon_platform.health.diagnosis import age
+from carbon_platform.health.events import age
 from carbon_platform.health.status import condition
 
 _CATCHES_UP_SECONDS = 30.0
@@ -64,6 +65,7 @@ def unheard(pod: Object, now: datetime.datetime) -> Cause | None:
     else of them (`MarkPodsNotReady`); to the kubelet, `Ready` is what `ContainersReady` and the readiness gates say.
     So the two differ from then on until the node has spoken of the pod, which may be a while after it is back.
     """
+    pod = readable(pod)
     leaves = pod["metadata"].get("deletionTimestamp")
     if (leaves and age(leaves, now) < _LEAVES_SECONDS) or pod.get("spec", {}).get("readinessGates"):
         return None
@@ -78,6 +80,7 @@ def unheard(pod: Object, now: datetime.datetime) -> Cause | None:
 def pods_are_ready(obj: Object, pods: Iterable[Object]) -> bool:
     """True when its current pods say that they are ready, and are as many as it wants, where it says so."""
     staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-    wanted: int = obj.get("status", {}).get("desiredNumberScheduled", obj.get("spec", {}).get("replicas", 1))
+    obj = readable(obj)
+    wanted: int = obj["status"].get("desiredNumberScheduled", obj["spec"].get("replicas", 1))
     ready = [pod for pod in staying if condition(pod, "Ready").get("status") == "True"]
     return len(staying) == len(ready) >= wanted

@@ -64,7 +64,7 @@ def _installed(
     sight: Sight, record: Record, digest: str, checks_digest: str, needs: Mapping[str, Record]
 ) -> tuple[State, str]:
     was_verified = bool(record.verified_at)
-    broken = [check for check in record.checks if not check.passed]
+    broken = [check for check in record.checks if check.failed]
     if sight.unready:
         return (State.DEGRADED if was_verified else State.DEPLOYED), "; ".join(sight.unready)
     if broken:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import is_custom
+from carbon_platform.cluster.resources import group_kind, is_custom
+from carbon_platform.cluster.shape import readable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,24 +27,32 @@ READY_CONDITIONS = "carbon/ready-conditions"
 
 def condition(obj: Object, kind: str) -> Mapping[str, Any]:
     """The condition of that type, or nothing."""
-    found: Mapping[str, Any] = next(
-        (c for c in obj.get("status", {}).get("conditions") or () if c.get("type") == kind), {}
-    )
-    return found
+    listed = readable(obj)["status"].get("conditions") or ()
+    return next((found for found in listed if found.get("type") == kind), {})
 
 
 def status(obj: Object) -> Status:
-    """The status of one live object."""
-    metadata, observed = obj["metadata"], obj.get("status", {}).get("observedGeneration")
+    """The status of one live object, of whatever shape: what can't be read says nothing wrong of it."""
+    obj = readable(obj)
+    metadata, observed = obj["metadata"], obj["status"].get("observedGeneration")
     if metadata.get("deletionTimestamp"):
         return Status(False, "is being deleted")
     declared = (metadata.get("annotations") or {}).get(READY_CONDITIONS)
     if declared:
         return _declared(obj, declared.split())
-    if observed is not None and observed < metadata.get("generation", 0):
+    if observed is not None and observed < metadata.get("generation", 0) and not _counts_statuses(obj):
         return Status(False, "its controller has not seen the change yet")
-    rule = _RULES.get(obj["kind"])
+    rule = _RULES.get(group_kind(obj))
     return rule(obj) if rule else _generic(obj)
+
+
+def _counts_statuses(obj: Object) -> bool:
+    """True for a kind without a status subresource: each status that is written makes another generation of it."""
+    written = obj["metadata"].get("managedFields")
+    return any(
+        isinstance(one, Mapping) and not one.get("subresource") and "f:status" in (one.get("fieldsV1") or ())
+        for one in (written if isinstance(written, list) else ())
+    )
 
 
 def _declared(obj: Object, kinds: Iterable[str]) -> Status:
@@ -58,7 +67,7 @@ def _declared(obj: Object, kinds: Iterable[str]) -> Status:
 
 
 def _deployment(obj: Object) -> Status:
-    wanted, s = obj["spec"].get("replicas", 1), obj.get("status", {})
+    wanted, s = obj["spec"].get("replicas", 1), obj["status"]
     if "observedGeneration" not in s:
         return Status(False, "its controller has not seen it yet")
     if condition(obj, "Progressing").get("reason") == "ProgressDeadlineExceeded":
@@ -74,7 +83,7 @@ def _deployment(obj: Object) -> Status:
 
 
 def _stateful_set(obj: Object) -> Status:
-    spec, s = obj["spec"], obj.get("status", {})
+    spec, s = obj["spec"], obj["status"]
     wanted = spec.get("replicas", 1)
     if "observedGeneration" not in s:
         return Status(False, "its controller has not seen it yet")
@@ -83,6 +92,9 @@ def _stateful_set(obj: Object) -> Status:
     ready = s.get("readyReplicas", 0)
     if ready < wanted:
         return Status(False, f"{ready}/{wanted} pods ready")
+    available = s.get("availableReplicas", 0)
+    if spec.get("minReadySeconds") and available < wanted:
+        return Status(False, f"{available}/{wanted} pods available")
     strategy = spec.get("updateStrategy", {})
     if strategy.get("type") != "OnDelete" and not strategy.get("rollingUpdate", {}).get("partition"):
         updated = s.get("updatedReplicas", 0)
@@ -92,7 +104,7 @@ def _stateful_set(obj: Object) -> Status:
 
 
 def _daemon_set(obj: Object) -> Status:
-    s = obj.get("status", {})
+    s = obj["status"]
     if "observedGeneration" not in s:
         return Status(False, "its controller has not seen it yet")
     wanted = s.get("desiredNumberScheduled", 0)
@@ -110,17 +122,24 @@ def _job(obj: Object) -> Status:
         return Status(False, f"failed: {failed.get('message') or failed.get('reason')}", failed=True)
     if condition(obj, "Complete").get("status") == "True":
         return _READY
+    if obj["spec"].get("suspend"):
+        return Status(True, "is suspended: it runs when somebody resumes it")
     return Status(False, "is running")
 
 
+def _pod(obj: Object) -> Status:
+    """A pod that has done its work is no longer Ready, and right."""
+    return _READY if obj["status"].get("phase") == "Succeeded" else _generic(obj)
+
+
 def _volume_claim(obj: Object) -> Status:
-    phase = obj.get("status", {}).get("phase")
+    phase = obj["status"].get("phase")
     # A claim that no pod uses yet stays Pending under WaitForFirstConsumer: the pods' rules tell when that is wrong.
     return Status(False, "lost its volume", failed=True) if phase == "Lost" else _READY
 
 
 def _service(obj: Object) -> Status:
-    if obj["spec"].get("type") == "LoadBalancer" and not obj.get("status", {}).get("loadBalancer", {}).get("ingress"):
+    if obj["spec"].get("type") == "LoadBalancer" and not obj["status"].get("loadBalancer", {}).get("ingress"):
         return Status(False, "waits for the load balancer's address")
     return _READY
 
@@ -154,22 +173,23 @@ def _generic(obj: Object) -> Status:
 
 
 _RULES = {
-    "Deployment": _deployment,
-    "StatefulSet": _stateful_set,
-    "DaemonSet": _daemon_set,
-    "Job": _job,
+    "Deployment.apps": _deployment,
+    "StatefulSet.apps": _stateful_set,
+    "DaemonSet.apps": _daemon_set,
+    "Job.batch": _job,
+    "Pod": _pod,
     "PersistentVolumeClaim": _volume_claim,
     "Service": _service,
-    "CustomResourceDefinition": _definition,
-    "APIService": _api_service,
+    "CustomResourceDefinition.apiextensions.k8s.io": _definition,
+    "APIService.apiregistration.k8s.io": _api_service,
     "ConfigMap": _always,
     "Secret": _always,
 }
 
-WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
-"""Kinds that make pods."""
+WORKLOAD_KINDS = frozenset({"Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "Job.batch"})
+"""Kinds that make pods, as `group_kind` tells them."""
 
 
 def may_own_pods(obj: Object) -> bool:
     """True for a workload, and for a custom resource: its controller may make pods of it."""
-    return obj["kind"] in WORKLOADS or is_custom(obj["apiVersion"], obj["kind"])
+    return group_kind(obj) in WORKLOAD_KINDS or is_custom(obj["apiVersion"], obj["kind"])

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from carbon_platform.cluster.target import LOCAL_CONTEXT
+from carbon_platform.environment import LOCAL_CONTEXT
 from carbon_platform.errors import ConfigurationError
 
 SERVICE_CIDR = "10.96.0.0/16"

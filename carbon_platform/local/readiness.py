@@ -25,7 +25,7 @@ _FAILING_SECONDS = 8.0
 """A program that can't start for so long won't: the others that it waits for need less."""
 _DIAGNOSE_EVERY = 3.0
 _JUDGED = ("Deployment", "APIService")
-_PASSING = {Kind.CRASH_LOOP, Kind.DEADLINE}
+_PASSING = {Kind.CRASH_LOOP, Kind.LIVENESS, Kind.STARTUP, Kind.DEADLINE}
 """Addons crash until what they need is there; these causes count only when the time is over."""
 
 

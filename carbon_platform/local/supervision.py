@@ -189,6 +189,19 @@ def ours(folder: Path) -> list[int]:
     return processes.with_command(lambda command: is_ours(command, folder))
 
 
+def folders() -> list[Path]:
+    """The folder of every cluster whose supervisor runs on this machine."""
+    found: list[Path] = []
+
+    def configured_by(command: list[str]) -> bool:
+        if "supervisor.supervisord" in command[:-2] and command[-2] == "-c":
+            found.append(Path(command[-1]).parent.parent)
+        return False
+
+    processes.with_command(configured_by)
+    return found
+
+
 def is_ours(command: Sequence[str], folder: Path) -> bool:
     """True for the command line of a program of the cluster in this folder; pods and their shims are none."""
     known = command[0].rpartition("/")[2] in _PROGRAMS or "supervisor.supervisord" in command

@@ -2,42 +2,55 @@
 
 import asyncio
 import datetime
+import re
 
 from carbon_platform.cluster.client import Api
-from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.errors import Unreachable
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName, group_kind
+from carbon_platform.cluster.watch import wait_until
+from carbon_platform.errors import NotReady, Unreachable
 from carbon_platform.materialization.outcome import Options, Steps
 from carbon_platform.materialization.session import Session
+from carbon_platform.release.desired import Desired, Rendered
+from carbon_platform.release.documents import documents
 from carbon_platform.release.helm import HelmFailed
+from carbon_platform.release.history import next_number
+from carbon_platform.release.hooks import seen
+from carbon_platform.release.inputs import LABEL, asks_the_cluster, inputs
 from carbon_platform.release.lease import Held
+from carbon_platform.release.managed_fields import HELM_MANAGER
 from carbon_platform.release.plan import MADE_ANEW, Action, Plan
 from carbon_platform.release.recover import recover
 from carbon_platform.release.removal import take_out
-from carbon_platform.release.render import Desired
 from carbon_platform.release.wait import wait_ready
 from carbon_platform.spec.platform import Component, Release
 
 _CRD_SECONDS = 30.0
-_RESTARTABLE = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+_DESCRIPTION = "deployed by Carbon"
+_NOT_REPLACED = re.compile(r"error (?:merging|while running post render|parsing)|annotating ", re.IGNORECASE)
+"""Helm could not read its own render to have it replaced; nothing was applied."""
+_RESTARTABLE = frozenset({"Deployment.apps", "StatefulSet.apps", "DaemonSet.apps"})
 
 
 async def apply(
     component: Component, desired: Desired, plan: Plan, session: Session, held: Held, options: Options, steps: Steps
 ) -> int:
-    """Make live what is desired; the new revision. Does not wait for readiness.
+    """Make live what is desired, and nothing else; the revision that is deployed then. Does not wait for readiness.
 
-    An API server that goes away in the middle is waited for (the client's patience), the release brought back to
-    where Helm can go on, and Helm started again. Raises HelmFailed, Unreachable.
+    A new render becomes a new revision. What a revision applied already is put back object by object: Helm has nothing
+    new to say of it. An API server that goes away in the middle is waited for (the client's patience), the release
+    brought back to where Helm can go on, and Helm started again. Raises HelmFailed, NotReady, Unreachable.
     """
     release = component.release
     assert release is not None, "only releases are applied by Helm"
-    for crd in desired.crds:
-        await session.api.apply(crd)
-    if desired.crds:
-        names = [ObjectName.of(crd) for crd in desired.crds]
-        await wait_ready(names, session.api, session.mirrors, _CRD_SECONDS, steps.tell)
+    await _apply_first(desired, plan, session, steps)
     await _remove_refused(plan, session.api, steps)
-    revision = await _upgrade(release, session, held, steps)
+    if desired.rendered is None:
+        assert plan.revision is not None, "only a revision has a manifest"
+        revision = plan.revision.number
+        await _put_back(component, plan, session)
+    else:
+        revision = await _upgrade(component, release, desired.rendered, session, held, steps)
     for change in plan.changes:
         if change.removed:
             await take_out(change.object, change.removed, session.api)
@@ -46,16 +59,85 @@ async def apply(
     return revision
 
 
-async def _upgrade(release: Release, session: Session, held: Held, steps: Steps) -> int:
-    deadline = asyncio.get_running_loop().time() + session.api.patience
-    while True:
+async def _apply_first(desired: Desired, plan: Plan, session: Session, steps: Steps) -> None:
+    """Kinds and namespaces that are not as desired: what Helm applies needs them."""
+    changed = {change.object for change in plan.changes}
+    kinds = [obj for obj in desired.objects if obj["kind"] == "CustomResourceDefinition"]
+    todo = [obj for obj in (*desired.first, *kinds) if ObjectName.of(obj) in changed]
+    for obj in todo:
+        await session.api.apply(obj)
+    names = [ObjectName.of(obj) for obj in todo]
+    if names:
+        await wait_ready(names, session.api, session.mirrors, _CRD_SECONDS, steps.tell)
+        session.api.forget_capabilities()
+
+
+async def _put_back(component: Component, plan: Plan, session: Session) -> None:
+    """What differs from the manifest of the deployed revision, each as Helm applied it."""
+    deadline = component.deadline or session.settings.wait_seconds
+    for change in plan.changes:
+        if change.desired is not None and change.action is not Action.DELETE:
+            if change.live is not None and change.live["metadata"].get("deletionTimestamp"):
+                await _gone(change.live, session, deadline)
+            await session.api.apply(change.desired, manager=HELM_MANAGER)
+
+
+async def _gone(live: Object, session: Session, deadline: float) -> None:
+    """Return when an object that is being deleted is no more. Raises NotReady when it stays."""
+    name, uid = ObjectName.of(live), live["metadata"]["uid"]
+    async with session.mirrors.of(name.api_version, name.kind, name.namespace or None) as mirror:
+
+        def gone() -> bool:
+            there = mirror.get(name.namespace, name.name)
+            return there is None or there["metadata"]["uid"] != uid
+
         try:
-            return await session.helm.upgrade(release, "deployed by Carbon")
+            async with asyncio.timeout(deadline):
+                await wait_until([mirror], gone)
+        except TimeoutError:
+            held = ", ".join(live["metadata"].get("finalizers") or ()) or "its namespace or what it owns"
+            raise NotReady(
+                f"{name} is being deleted and does not go",
+                f"it is held by {held}, {deadline:g} s after it was waited for",
+                "see the controller that serves the finalizer; Carbon removes none",
+            ) from None
+
+
+async def _upgrade(
+    component: Component, release: Release, rendered: Rendered, session: Session, held: Held, steps: Steps
+) -> int:
+    deadline = asyncio.get_running_loop().time() + session.api.patience
+    seconds = component.deadline or session.settings.wait_seconds
+    # The kinds that were applied first are among what the cluster can by now.
+    capabilities = await session.api.capabilities() if asks_the_cluster(release) else ""
+    made_of = inputs(release, session.helm.identity(), capabilities)
+    text = rendered.text
+    while True:
+        number = await next_number(session.api, release)
+        label = f"{LABEL}={made_of.label(number)}"
+        try:
+            upgrade = session.helm.upgrade(release, text, label, _DESCRIPTION, seconds)
+            return await seen(upgrade, rendered.hooks, session.api, session.mirrors, steps.tell)
         except (Unreachable, HelmFailed) as error:
+            if text and isinstance(error, HelmFailed) and _NOT_REPLACED.search(error.cause):
+                text = await _as_helm_renders(release, rendered, session, error)
+                continue
             if asyncio.get_running_loop().time() >= deadline or not await _interrupted(error, release, session):
                 raise
             steps.tell("the API server went away; carries on")
             await recover(session.api, release, held, steps.tell)
+
+
+async def _as_helm_renders(release: Release, rendered: Rendered, session: Session, error: HelmFailed) -> str:
+    """An empty manifest, with which Helm applies its own render; raises the error where that would be another one.
+
+    What Helm itself accepts, such as a key that stands twice, its post-rendering may refuse to read.
+    """
+    again = await session.helm.template(release, upgrade=True, server=asks_the_cluster(release))
+    planned = [obj for one in documents(rendered.text) for obj in one.objects]
+    if [obj for one in documents(again) if not one.beside_templates for obj in one.objects] != planned:
+        raise error
+    return ""
 
 
 async def _interrupted(error: Exception, release: Release, session: Session) -> bool:
@@ -73,9 +155,10 @@ async def _remove_refused(plan: Plan, api: Api, steps: Steps) -> None:
     so its pods and volumes stay and the new one adopts them.
     """
     for change in plan.changes:
-        if change.action is Action.REFUSED and change.object.kind in MADE_ANEW:
+        if change.action is Action.REFUSED and change.object.group_kind in MADE_ANEW:
             steps.tell(f"creates {change.object} anew: {change.reason}")
-            await api.delete(change.object, "Orphan" if change.object.kind == "StatefulSet" else "Background")
+            stateful = change.object.group_kind == "StatefulSet.apps"
+            await api.delete(change.object, "Orphan" if stateful else "Background")
 
 
 async def restart(desired: Desired, api: Api) -> list[ObjectName]:
@@ -83,7 +166,7 @@ async def restart(desired: Desired, api: Api) -> list[ObjectName]:
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     annotations = {"kubectl.kubernetes.io/restartedAt": at}
     patch = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
-    names = [ObjectName.of(obj) for obj in desired.objects if obj["kind"] in _RESTARTABLE]
+    names = [ObjectName.of(obj) for obj in desired.objects if group_kind(obj) in _RESTARTABLE]
     for name in names:
         await api.patch(name, patch, manager="carbon-restart")
     return names

@@ -1,18 +1,30 @@
 """Materializing content: the same way as a release, with the component's own API in place of Helm."""
 
+from collections.abc import Sequence
+
 from carbon_platform.checks.run import now
 from carbon_platform.content.base import Content, ContentChange
-from carbon_platform.errors import Blocked, CarbonError, DataAtRisk
+from carbon_platform.errors import Blocked, CarbonError, Overtaken
 from carbon_platform.materialization.checked import checked
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
 from carbon_platform.materialization.preflight import needs_problems
-from carbon_platform.materialization.prepared import guard_prepared
+from carbon_platform.materialization.prepared import guard_prepared, to_copy
 from carbon_platform.materialization.progress import Step
-from carbon_platform.materialization.record import record_change, record_failure, record_outcome
-from carbon_platform.materialization.session import Session
+from carbon_platform.materialization.record import (
+    recall,
+    record_change,
+    record_failure,
+    record_outcome,
+    remember,
+    remember_verified,
+)
+from carbon_platform.materialization.session import Session, mark_environment
 from carbon_platform.records import CheckResult
+from carbon_platform.release.copies import copies_read, copy_again
+from carbon_platform.release.guard import content_risks, refuse
 from carbon_platform.release.lease import held
-from carbon_platform.release.prepare import missing, prepare
+from carbon_platform.release.ledger import Ledger
+from carbon_platform.release.prepare import generated_keys, preparation, prepare
 from carbon_platform.spec.platform import Component
 
 
@@ -24,6 +36,9 @@ async def materialize_content(component: Component, session: Session, options: O
     steps = Steps(component.key)
     try:
         return await _materialize(component, session, options, steps)
+    except Overtaken as error:
+        steps.failed(error)
+        raise
     except CarbonError as error:
         record_failure(error, component, session, healing=options.remedy is not None)
         steps.failed(error)
@@ -33,8 +48,9 @@ async def materialize_content(component: Component, session: Session, options: O
 async def _materialize(component: Component, session: Session, options: Options, steps: Steps) -> Outcome:
     content = component.content
     assert content is not None, "releases are materialized by Helm"
-    reach = session.reach(component)
+    reach, life = session.reach(component), session.records.get(component.key).life
     with steps.timed(Step.PREFLIGHT):
+        known = await recall(component, session)
         problems = needs_problems(component, session.records.all())
         if problems:
             raise Blocked(
@@ -43,19 +59,29 @@ async def _materialize(component: Component, session: Session, options: Options,
                 "; ".join(p.fix for p in problems),
             )
     with steps.timed(Step.PLAN):
-        unprepared = await missing(component, session.api)
-        changes = [] if unprepared else await content.plan(reach)
+        unprepared = await preparation(component, session.api)
+        changes = [] if unprepared.missing else await content.plan(reach)
+    if left_alone(component, changes, options):
+        changes = []
     if changes or unprepared or options.redeploy:
-        guard_prepared(component, unprepared, session, options)
+        guard_prepared(component, unprepared, known, options)
         with steps.timed(Step.CLAIM):
+            await mark_environment(session, steps.tell)
             await prepare(component, session.api)
+            await remember(Ledger(generated=generated_keys(component)), component, session)
             claim = held(
                 session.api, component.namespace, component.release_name, session.settings.writer_seconds, steps.tell
             )
         async with claim:
-            changes = await _apply(component, content, session, options, steps)
+            _still_wanted(component, session, options)
+            copies = to_copy(unprepared, options.remedy)
+            await copy_again(component, copies, session.api)
+            await copies_read(copies, session.api)
+            changes = await _apply(component, content, known, session, options, steps)
+            life = session.records.get(component.key).life
     with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):
-        own = in_sync(await content.plan(reach))
+        left = await content.plan(reach)
+        own = in_sync(component, left)
         results = await checked(component, session, session.settings.settle_seconds)
     outcome = Outcome(
         component=component.key,
@@ -68,37 +94,62 @@ async def _materialize(component: Component, session: Session, options: Options,
         images={},
         endpoints={e.name: f"{e.service}.{e.namespace or component.namespace}:{e.port}" for e in component.endpoints},
     )
-    record_outcome(outcome, component, session, {})
+    seen = Ledger(generated=generated_keys(component), content=there(content, left))
+    await remember_verified(outcome, seen, component, session)
+    record_outcome(outcome, component, session, life)
     steps.done(f"{sum(c.passed for c in outcome.checks)}/{len(outcome.checks)} checks passed")
     return outcome
 
 
+def left_alone(component: Component, changes: Sequence[ContentChange], options: Options) -> bool:
+    """True when healing came upon edits only, and the component's are to be told and left to people."""
+    edits = bool(changes) and not any(change.creates for change in changes)
+    return options.remedy is not None and component.drift.policy == "report" and edits
+
+
+def there(content: Content, changes: Sequence[ContentChange]) -> tuple[str, ...]:
+    """What of the declared objects is live, by a plan of them. Pure."""
+    gone = {change.object for change in changes if change.creates}
+    return tuple(name for name in content.objects() if name not in gone)
+
+
+def _still_wanted(component: Component, session: Session, options: Options) -> None:
+    if options.remedy is not None and not session.records.get(component.key).verified_at:
+        raise Overtaken(
+            f"{component.key}: it was taken down, so nothing was changed",
+            "what healing was decided on is over",
+            f"carbon up {component.key} applies it again",
+        )
+
+
 async def _apply(
-    component: Component, content: Content, session: Session, options: Options, steps: Steps
+    component: Component, content: Content, known: Ledger, session: Session, options: Options, steps: Steps
 ) -> list[ContentChange]:
     reach = session.reach(component)
     with steps.timed(Step.PLAN):
         changes = await content.plan(reach)
-    _guard(component, changes, options)
+    if left_alone(component, changes, options):
+        return []
+    refuse(component.key, content_risks(changes, known.content), options.confirm)
     if changes:
         with steps.timed(Step.APPLY, "; ".join(f"{c.object}: {c.change}" for c in changes)):
             record_change(component, session)
             await content.apply(reach)
+            # Before anything proves it: what is written into it from here on could be lost with nobody asking.
+            await remember(Ledger(content=content.objects()), component, session)
     return changes
 
 
-def _guard(component: Component, changes: list[ContentChange], options: Options) -> None:
-    lost = [c for c in changes if c.destroys_data and f"content:{c.object}" not in options.confirm]
-    if lost:
-        words = " ".join(f"--confirm {f'content:{c.object}'!r}" for c in lost)
-        raise DataAtRisk(
-            f"{component.key}: the plan would touch data, so nothing was changed",
-            "; ".join(f"{c.object}: {c.change}" for c in lost),
-            f"if that is meant: carbon up {component.key} {words}",
-        )
-
-
-def in_sync(changes: list[ContentChange]) -> CheckResult:
-    """The check that compares content with its declaration."""
+def in_sync(component: Component, changes: Sequence[ContentChange]) -> CheckResult:
+    """The check that compares content with its declaration: a warning where edits are to be told only."""
     detail = "; ".join(f"{c.object}: {c.change}" for c in changes) or "live is as declared"
-    return CheckResult("in_sync", not changes, detail, now(), evidence={"differences": len(changes)})
+    edits = bool(changes) and not any(change.creates for change in changes)
+    return CheckResult(
+        "in_sync",
+        not changes,
+        detail,
+        now(),
+        fix=f"carbon up {component.key}" if changes else "",
+        evidence={"differences": len(changes)},
+        warning=edits and component.drift.policy == "report",
+    )

@@ -13,9 +13,11 @@ from carbon_platform.health.diagnosis import owned_pods, pod_cause
 from carbon_platform.health.status import may_own_pods
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record, current, stale_because
+from carbon_platform.release.copies import Copied
+from carbon_platform.release.desired import Desired, desired_of
+from carbon_platform.release.history import latest
 from carbon_platform.release.plan import Plan, plan
-from carbon_platform.release.prepare import missing
-from carbon_platform.release.render import Desired, render
+from carbon_platform.release.prepare import preparation
 from carbon_platform.spec.platform import Component, Platform
 
 
@@ -31,6 +33,8 @@ class Look:
     reason: str
     """Why something is to do, for a person; empty when nothing is."""
     error: CarbonError | None = None
+    outdated: tuple[Copied, ...] = ()
+    """Keys of its Secrets that no longer follow the Secret they are copied from."""
     blocked: str = ""
     """What it is waiting for that a run can't give: an image that can't be had, a need that is blocked."""
 
@@ -64,8 +68,12 @@ async def _look(component: Component, records: Mapping[str, Record], session: Se
 async def _look_at_release(
     component: Component, record: Record, records: Mapping[str, Record], session: Session
 ) -> Look:
-    desired = await render(component, session.helm, session.api, session.settings.cache)
-    planned, unprepared = await asyncio.gather(plan(component, desired, session.api), missing(component, session.api))
+    assert component.release is not None, "content is looked at by its own type"
+    revision = await latest(session.api, component.release)
+    desired = await desired_of(component, revision, session.helm, session.api, session.settings.cache)
+    planned, unprepared = await asyncio.gather(
+        plan(component, desired, session.api), preparation(component, session.api)
+    )
     if record.blocked and record.digest == component.digest and planned.empty and not unprepared:
         image = await _missing_image(desired, session.api)
         if image:
@@ -75,12 +83,15 @@ async def _look_at_release(
         reason = "not installed"
     elif not planned.installed:
         reason = f"revision {planned.revision.number} is {planned.revision.status}"
-    elif planned.changes or unprepared:
-        count = len(planned.changes) + len(unprepared)
+    elif planned.changes or unprepared.missing:
+        count = len(planned.changes) + len(unprepared.missing)
         reason = f"{count} object{'s' if count > 1 else ''} to change"
+    elif unprepared.outdated:
+        reason = "; ".join(map(str, unprepared.outdated))
     elif planned.unready:
         reason = f"not ready: {'; '.join(planned.unready)}"
-    return Look(component, record, planned, (), reason or _unproven(component, record, records))
+    reason = reason or _unproven(component, record, records)
+    return Look(component, record, planned, (), reason, outdated=unprepared.outdated)
 
 
 async def _missing_image(desired: Desired, api: Api) -> str:
@@ -103,13 +114,14 @@ async def _look_at_content(
 ) -> Look:
     assert component.content is not None, "a component is a release or content"
     unproven = _unproven(component, record, records)
-    if not record.verified_at or await missing(component, session.api):
+    unprepared = await preparation(component, session.api)
+    if not record.verified_at or unprepared.missing:
         # Never applied: what it lives in may not be there yet, so asking it would only wait for nothing.
         return Look(component, record, None, (), unproven or "not applied")
     async with asyncio.timeout(session.settings.check_seconds):
         changes = tuple(await component.content.plan(session.reach(component)))
-    reason = f"{len(changes)} differences in its content" if changes else unproven
-    return Look(component, record, None, changes, reason)
+    reason = f"{len(changes)} differences in its content" if changes else "; ".join(map(str, unprepared.outdated))
+    return Look(component, record, None, changes, reason or unproven, outdated=unprepared.outdated)
 
 
 def _unproven(component: Component, record: Record, records: Mapping[str, Record]) -> str:
@@ -117,7 +129,7 @@ def _unproven(component: Component, record: Record, records: Mapping[str, Record
     if not current(record, component.digest, component.checks_digest):
         if not record.verified_at:
             return "never verified"
-        failed = [check.name for check in record.checks if not check.passed]
+        failed = [check.name for check in record.checks if check.failed]
         return f"check {failed[0]} failed" if failed else "not verified since its last change"
     needs = {need: records.get(need, Record(need)) for need in component.needs}
     stale = stale_because(record, needs)

@@ -46,7 +46,7 @@ class Outcome:
     @property
     def verified(self) -> bool:
         """True when every check passed."""
-        return all(check.passed for check in self.checks)
+        return not any(check.failed for check in self.checks)
 
 
 class Steps:

@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName, pod_specs
+from carbon_platform.cluster.resources import ObjectName, is_custom, pod_specs
+from carbon_platform.cluster.shape import readable
 from carbon_platform.cluster.watch import Mirrors
 from carbon_platform.errors import Blocked, CarbonError, PermissionDenied
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
-from carbon_platform.release.plan import Action, Plan
-from carbon_platform.release.render import Desired
+from carbon_platform.release.copies import Copied
+from carbon_platform.release.desired import Desired
+from carbon_platform.release.plan import MADE_ANEW, Action, Plan
 from carbon_platform.spec.platform import Component
 
 _UNITS = {f"{letter}i": 2.0 ** (10 * n) for n, letter in enumerate("KMGTPE", 1)} | {
@@ -38,30 +40,73 @@ def needs_problems(component: Component, records: Mapping[str, Record], waived: 
     for need in sorted(set(component.needs) - set(waived)):
         record = records.get(need, Record(need))
         late = record.verified_at < max(record.failed_at, record.changed_at)
-        if not record.verified_at or late or not all(check.passed for check in record.checks):
+        if not record.verified_at or late or any(check.failed for check in record.checks):
             problems.append(Problem(f"it needs {need}, which is not verified", f"carbon up {need}"))
     return problems
 
 
-async def preflight(component: Component, plan: Plan, unprepared: Iterable[ObjectName], session: Session) -> None:
+async def preflight(
+    component: Component,
+    plan: Plan,
+    unprepared: Iterable[ObjectName],
+    session: Session,
+    copies: Sequence[Copied] = (),
+    readers: Sequence[Object] = (),
+) -> None:
     """Raise PermissionDenied or Blocked with every problem; reads only (reviews of our own access included).
 
-    `unprepared` are namespaces and Secrets that must be made before.
+    `unprepared` are namespaces and Secrets that must be made before; `copies` are made again, `readers` restarted.
     """
     api = session.api
     problems = needs_problems(component, session.records.all())
-    denied = await _denied(component, _of_plan(plan, unprepared), api)
+    deeds = [(verb, copied.secret) for copied in copies for verb in ("update", "patch")]
+    deeds += [("patch", ObjectName.of(reader)) for reader in readers]
+    denied = await _denied(component, [*deeds, *_of_plan(plan, unprepared)], api)
     problems += denied
     problems += [
         Problem(f"the API server refuses {change.object}: {change.reason}", "correct the values")
         for change in plan.changes
         if change.action is Action.INVALID
     ]
+    problems += [
+        Problem(f"{change.object}: {change.reason}", "leave it to its owner, or take it out of one of the two")
+        for change in plan.changes
+        if change.action is Action.OWNED
+    ]
+    problems += unchangeable(plan)
     problems += await _storage_problems(plan, api)
     problems += _image_problems(plan)
     problems += await _room_problems(plan, session.mirrors)
     if problems:
         raise _refused(PermissionDenied if denied else Blocked, component, problems)
+
+
+_KEPT = frozenset(
+    {
+        "PersistentVolumeClaim",
+        "PersistentVolume",
+        "Namespace",
+        "Secret",
+        "CustomResourceDefinition.apiextensions.k8s.io",
+    }
+)
+
+
+def unchangeable(plan: Plan) -> list[Problem]:
+    """Objects that the API server does not let change, and that are not made anew by themselves."""
+    return [
+        Problem(f"{name} can't be changed in place: {change.reason}", _instead(name))
+        for change in plan.changes
+        if change.action is Action.REFUSED and (name := change.object).group_kind not in MADE_ANEW
+    ]
+
+
+def _instead(name: ObjectName) -> str:
+    same = f"give {name} the values it has live, or another name"
+    if name.group_kind in _KEPT or is_custom(name.api_version, name.kind):
+        return f"{same}; to make it anew, save the data that is in it or kept for it, and delete it yourself"
+    where = f" -n {name.namespace}" if name.namespace else ""
+    return f"{same}; or let it be made anew: kubectl delete {name.group_kind.lower()} {name.name}{where}"
 
 
 async def all_denied(error: PermissionDenied, component: Component, desired: Desired, api: Api) -> PermissionDenied:
@@ -89,6 +134,7 @@ _VERBS = {
     Action.DEFERRED: (),
     Action.REFUSED: ("create", "delete"),
     Action.INVALID: (),
+    Action.OWNED: (),
 }
 
 
@@ -105,6 +151,7 @@ async def _denied(component: Component, deeds: Iterable[tuple[str, ObjectName]],
         return []
     wanted: set[tuple[str, str, str, str]] = set()
     release = component.release
+    wanted |= {(verb, "", "configmaps", component.namespace) for verb in ("get", "create", "patch")}
     if release is not None:
         wanted |= {(verb, "", "secrets", release.namespace) for verb in ("list", "create", "update")}
         wanted |= {
@@ -141,19 +188,20 @@ def _new_pods(plan: Plan) -> Iterable[tuple[ObjectName, Mapping[str, Any]]]:
     """Pod specs that the plan would start, by the workload they belong to."""
     for change in plan.changes:
         desired = change.desired
-        if change.action is Action.CREATE and desired and (desired.get("spec") or {}).get("replicas", 1):
+        if change.action is Action.CREATE and desired and readable(desired)["spec"].get("replicas", 1):
             yield from ((change.object, pod) for pod in pod_specs(desired))
 
 
 async def _storage_problems(plan: Plan, api: Api) -> list[Problem]:
     wanted: dict[str | None, ObjectName] = {}
     for change in plan.changes:
-        spec = (change.desired or {}).get("spec") or {}
-        claims = spec.get("volumeClaimTemplates") or []
-        if change.object.kind == "PersistentVolumeClaim":
-            claims = [change.desired]
-        if change.action is Action.CREATE:
-            wanted |= {claim["spec"].get("storageClassName"): change.object for claim in claims}
+        claims: list[Object] = []
+        if change.action is Action.CREATE and change.desired:
+            if change.object.group_kind == "StatefulSet.apps":
+                claims = readable(change.desired)["spec"].get("volumeClaimTemplates", [])
+            elif change.object.group_kind == "PersistentVolumeClaim":
+                claims = [change.desired]
+        wanted |= {readable(claim)["spec"].get("storageClassName"): change.object for claim in claims}
     if not wanted:
         return []
     there = {c["metadata"]["name"]: c for c in await api.list("storage.k8s.io/v1", "StorageClass")}
@@ -173,7 +221,7 @@ async def _storage_problems(plan: Plan, api: Api) -> list[Problem]:
 
 def _image_problems(plan: Plan) -> list[Problem]:
     """Versioned Bitnami images were frozen and moved in August 2025: nothing may lean on them."""
-    images = {c["image"] for _, pod in _new_pods(plan) for c in _containers(pod)}
+    images = {c["image"] for _, pod in _new_pods(plan) for c in _containers(pod) if "image" in c}
     found = sorted(image for image in images if _BITNAMI.search(image))
     return [Problem(f"image {image} is from Bitnami's frozen catalogue", "name another image") for image in found]
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from carbon_platform.checks.run import now
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
+from carbon_platform.cluster.shape import readable
 from carbon_platform.health.diagnosis import owned_pods
 from carbon_platform.health.status import may_own_pods
 from carbon_platform.materialization.checked import checked
@@ -14,7 +15,8 @@ from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
-from carbon_platform.release.render import Desired
+from carbon_platform.release.desired import Desired
+from carbon_platform.release.vanished import vanishes
 from carbon_platform.release.wait import wait_ready
 from carbon_platform.spec.platform import Component
 
@@ -61,10 +63,10 @@ def _ran_on(before: Iterable[Object], after: Iterable[Object]) -> bool:
 def _runs(pods: Iterable[Object]) -> set[tuple[str, str, str]]:
     """Each container that is to run on: its pod, its name, and when its present run began, empty when it is down."""
     return {
-        (pod["metadata"]["uid"], one["name"], ((one.get("state") or {}).get("running") or {}).get("startedAt", ""))
-        for pod in pods
-        if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
-        for one in pod.get("status", {}).get("containerStatuses") or ()
+        (pod["metadata"]["uid"], one["name"], one.get("state", {}).get("running", {}).get("startedAt", ""))
+        for pod in map(readable, pods)
+        if pod["status"].get("phase") not in {"Succeeded", "Failed"}
+        for one in pod["status"].get("containerStatuses", ())
     }
 
 
@@ -75,7 +77,8 @@ async def _ready(
     names = [ObjectName.of(obj) for obj in desired.objects if _awaited(obj)]
     deadline = component.deadline or session.settings.wait_seconds
     with steps.timed(Step.WAIT):
-        await wait_ready(names, session.api, session.mirrors, deadline, steps.tell)
+        vanishing = {ObjectName.of(obj) for obj in desired.objects if vanishes(obj)}
+        await wait_ready(names, session.api, session.mirrors, deadline, steps.tell, vanishing=vanishing)
     pods = await _pods(desired, session)
     evidence: dict[str, str | int | float | bool] = {"objects": len(desired.objects), "pods": len(pods)}
     detail = f"{len(desired.objects)} objects as desired, {len(pods)} pods ready"
@@ -83,7 +86,7 @@ async def _ready(
 
 
 def _awaited(obj: Object) -> bool:
-    return bool(obj["kind"] != "Service" or obj["spec"].get("type") == "LoadBalancer")
+    return group_kind(obj) != "Service" or readable(obj)["spec"].get("type") == "LoadBalancer"
 
 
 async def _pods(desired: Desired, session: Session) -> list[Object]:

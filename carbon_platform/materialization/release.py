@@ -2,39 +2,44 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError, NotReady, Overtaken, PermissionDenied
 from carbon_platform.materialization.apply import apply
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
 from carbon_platform.materialization.preflight import all_denied, preflight
-from carbon_platform.materialization.prepared import guard_prepared
+from carbon_platform.materialization.prepared import guard_prepared, readers_of, to_copy
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.prove import prove
 from carbon_platform.materialization.record import (
+    recall,
     record_change,
     record_failure,
     record_outcome,
     record_revision,
     record_rollback,
+    remember,
+    remember_verified,
 )
 from carbon_platform.materialization.redact import redactor
-from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes
+from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes, check_wanted
 from carbon_platform.materialization.replace import outdated, replace_pods
-from carbon_platform.materialization.session import Session
-from carbon_platform.materialization.treat import roll_back_target, treat
+from carbon_platform.materialization.session import Session, mark_environment
+from carbon_platform.materialization.treat import restart_readers, roll_back_target, treat
+from carbon_platform.release.copies import copy_again
+from carbon_platform.release.desired import Desired, desired_of, stored
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
-from carbon_platform.release.history import Revision
+from carbon_platform.release.history import Revision, latest
 from carbon_platform.release.lease import Held, held
+from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.plan import Plan, plan
-from carbon_platform.release.prepare import missing, prepare
+from carbon_platform.release.prepare import Preparation, generated_keys, preparation, prepare
 from carbon_platform.release.recover import recover
-from carbon_platform.release.render import Desired, as_helm_writes, render
+from carbon_platform.release.versions import Versions, downgrades, versions
 from carbon_platform.release.volumes import lost_volumes, volumes_of
-from carbon_platform.spec.platform import Component
+from carbon_platform.spec.platform import Component, Release
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,23 +71,59 @@ async def materialize_release(component: Component, session: Session, options: O
 async def _materialize(component: Component, session: Session, options: Options, steps: Steps) -> Outcome:
     if options.remedy is Remedy.ROLL_BACK:
         return await _roll_back(component, session, steps)
-    api = session.api
+    api, life = session.api, session.records.get(component.key).life
     with steps.timed(Step.PLAN):
-        desired = await render(component, session.helm, api, session.settings.cache)
+        known = await recall(component, session)
+        desired = await _desired(component, session, options)
         try:
             planned = await plan(component, desired, api)
-            unprepared = await missing(component, api)
+            unprepared = await preparation(component, api)
         except PermissionDenied as error:
             raise await all_denied(error, component, desired, api) from error
     applied = _Applied(planned.revision.number if planned.revision else None, ())
     # What was begun is proven under the same lease: until then, what is seen of it is its writer's business.
     async with contextlib.AsyncExitStack() as claim:
         if options.forces or unprepared or not planned.empty or await outdated(desired, api):
-            applied = await _deploy(component, desired, planned, unprepared, session, options, steps, claim)
-        outcome, volumes = await _prove(component, desired, applied, session, steps, options.confirm)
-        record_outcome(outcome, component, session, volumes)
+            applied = await _deploy(component, desired, planned, unprepared, known, session, options, steps, claim)
+            life = session.records.get(component.key).life
+        outcome, seen = await _prove(component, desired, applied, session, steps, options.confirm)
+        await remember_verified(outcome, seen, component, session)
+        record_outcome(outcome, component, session, life)
     _tell_end(outcome, steps)
     return outcome
+
+
+async def _desired(component: Component, session: Session, options: Options) -> Desired:
+    """What is to be made live. Healing renders nothing: it puts back what was applied.
+
+    Raises Overtaken when the definition that healing was decided on has changed since.
+    """
+    release, api, cache = component.release, session.api, session.settings.cache
+    assert release is not None, "content is compared with its declaration"
+    revision = await latest(api, release)
+    if options.remedy is not None and revision is not None and revision.status == "deployed":
+        if session.records.get(component.key).digest != component.digest:
+            raise Overtaken(
+                f"{component.key}: its definition has changed, so nothing was changed",
+                "healing puts back what was deployed, and that is not what it says now",
+                f"carbon up {component.key}",
+            )
+        return await stored(component, revision, api, cache)
+    return await desired_of(component, revision, session.helm, api, cache, anew=options.redeploy)
+
+
+def _versions(release: Release, desired: Desired) -> Versions:
+    """What it is to be made of; of a chart that is elsewhere only its version is known."""
+    folder = release.chart.folder
+    return versions(chart_metadata(folder) if folder else {"version": release.chart.ref.version}, desired.objects)
+
+
+def _downgrades(release: Release, desired: Desired, planned: Plan, known: Ledger) -> list[str]:
+    """What would go back of a component that keeps data: from its newest revision, or from what was verified."""
+    if not release.stateful:
+        return []
+    before = planned.revision.versions() if planned.revision else known.versions
+    return downgrades(before, _versions(release, desired))
 
 
 def _decided_before(claim: Held, component: Component, remedy: Remedy | None) -> None:
@@ -106,8 +147,8 @@ async def _prove(
     session: Session,
     steps: Steps,
     confirm: Sequence[str] = (),
-) -> tuple[Outcome, Mapping[str, str]]:
-    """Prove that it works: what is to be recorded, and the volumes it has."""
+) -> tuple[Outcome, Ledger]:
+    """Prove that it works: what is to be recorded, and what guards the data that it has."""
     proof = await prove(component, desired, session, steps, confirm)
     outcome = Outcome(
         component=component.key,
@@ -120,7 +161,9 @@ async def _prove(
         images=_images(proof.pods),
         endpoints={e.name: f"{e.service}.{e.namespace or component.namespace}:{e.port}" for e in component.endpoints},
     )
-    return outcome, await volumes_of(proof.pods, session.api)
+    release, volumes = component.release, await volumes_of(proof.pods, session.api)
+    made_of = _versions(release, desired) if release else Versions()
+    return outcome, Ledger(volumes, generated_keys(component), versions=made_of)
 
 
 async def _roll_back(component: Component, session: Session, steps: Steps) -> Outcome:
@@ -143,7 +186,7 @@ async def _roll_back(component: Component, session: Session, steps: Steps) -> Ou
             record_change(component, session)
             number = await session.helm.rollback(release, revision.number)
             record_revision(number, component, session)
-        desired = await as_helm_writes([obj for obj, _ in revision.manifest()], release, api)
+        desired = await stored(component, revision, api, session.settings.cache)
         change = f"rolled back to revision {revision.number}, the last that was verified"
         outcome, _ = await _prove(component, desired, _Applied(number, (change,)), session, steps)
         record_rollback(outcome, component, session)
@@ -155,7 +198,8 @@ async def _deploy(
     component: Component,
     desired: Desired,
     planned: Plan,
-    unprepared: Sequence[ObjectName],
+    unprepared: Preparation,
+    known: Ledger,
     session: Session,
     options: Options,
     steps: Steps,
@@ -164,45 +208,63 @@ async def _deploy(
     """Everything that writes to the cluster, under the release's lease, which stays with `stack`."""
     release, api = component.release, session.api
     assert release is not None, "only releases are deployed by Helm"
-    guard_prepared(component, unprepared, session, options)
+    guard_prepared(component, unprepared, known, options)
+    copies = to_copy(unprepared, options.remedy)
+    reading = readers_of(copies, desired.objects)
     with steps.timed(Step.PREFLIGHT):
-        await preflight(component, planned, unprepared, session)
-        made = await prepare(component, api) if unprepared else []
+        await preflight(component, planned, unprepared.missing, session, copies, reading)
+        await mark_environment(session, steps.tell)
+        made = await prepare(component, api) if unprepared.missing else []
+        # Before anything uses them: a value that nobody knows of could be lost with nobody asking.
+        await remember(Ledger(generated=generated_keys(component)), component, session)
     with steps.timed(Step.CLAIM):
         lease = held(api, release.namespace, release.name, session.settings.writer_seconds, steps.tell)
         claim = await stack.enter_async_context(lease)
         _decided_before(claim, component, options.remedy)
     with steps.timed(Step.RECOVER):
         revision = await recover(api, release, claim, steps.tell)
-    lost = await lost_volumes(session.records.get(component.key).volumes, api)
+    record = session.records.get(component.key)
+    check_wanted(component, options.remedy, record, (planned.revision, revision))
+    lost = await lost_volumes(record.volumes, api)
     if options.remedy is not None:
         check_volumes(component, options.remedy, lost)
     treated = await treat(options.remedy, component, desired, api, steps)
     if claim.waited or made or treated or _moved(planned, revision):
         # The look before was at a release in the middle of something, or without its namespaces.
         with steps.timed(Step.PLAN):
+            if _moved(planned, revision):
+                desired = await _desired(component, session, options)
             planned = await plan(component, desired, api)
-    if planned.empty and not options.redeploy:
-        number = planned.revision.number if planned.revision else None
+    applies, number = not planned.empty or options.redeploy, planned.revision.number if planned.revision else None
+    if not applies and not copies:
         replaced = await replace_pods(desired, session, steps)
         if treated or replaced:
             record_change(component, session)
             record_revision(number, component, session)
         return _Applied(number, (*made, *treated, *replaced))
-    folder = release.chart.folder
-    version = str(chart_metadata(folder)["version"]) if folder else release.chart.ref.version
-    guard(planned, release.stateful, version, options.confirm, lost, restarts=options.redeploy)
+    guard(
+        planned,
+        release.stateful,
+        options.confirm,
+        lost,
+        _downgrades(release, desired, planned, known) if applies else (),
+        restarts=bool(reading),
+        redeploy=options.redeploy,
+    )
     if options.remedy is not None:
         check_touches(options.remedy, planned)
-    with steps.timed(Step.APPLY, _summary(planned, options)):
+    with steps.timed(Step.APPLY, _summary(planned, options) if applies else "copies Secrets again"):
         record_change(component, session)
-        number = await apply(component, desired, planned, session, claim, options, steps)
+        copied = await copy_again(component, copies, api)
+        if applies:
+            number = await apply(component, desired, planned, session, claim, options, steps)
         record_revision(number, component, session)
+        copied += await restart_readers(copies, reading, desired, api)
         replaced = await replace_pods(desired, session, steps, every=options.redeploy)
     told = [f"{c.action} {c.object}" + "".join(f"\n  {field}" for field in c.fields) for c in planned.changes]
     if options.redeploy:
         told.append("redeployed and restarted on request")
-    return _Applied(number, (*made, *treated, *told, *replaced) or (f"revision {number}",))
+    return _Applied(number, (*made, *treated, *told, *copied, *replaced) or (f"revision {number}",))
 
 
 def _moved(planned: Plan, now: Revision | None) -> bool:

@@ -1,10 +1,12 @@
 """The remedies: what healing may force, and which objects each may touch. Pure."""
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.errors import Conflict, DataAtRisk
+from carbon_platform.errors import Blocked, Conflict, DataAtRisk, Overtaken
+from carbon_platform.records import Record
+from carbon_platform.release.history import Revision
 from carbon_platform.release.plan import Action, Plan
 from carbon_platform.spec.platform import Component
 
@@ -20,6 +22,8 @@ class Remedy(enum.StrEnum):
     """Put back where an alias leads."""
     RESTART = "restart"
     """A rolling restart of its workloads: for clients that did not survive what they depend on."""
+    RECOPY = "copy secret again"
+    """Copy what differs from the Secret that it was copied from, and restart who reads it."""
     RERUN_JOB = "re-run job"
     """Delete its failed Jobs that may run twice, and run them again."""
     WAKE = "wake"
@@ -28,14 +32,16 @@ class Remedy(enum.StrEnum):
     """Go back to the last revision that was proven to work; only where no data is kept."""
 
 
-_WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"})
+_RESTARTED = frozenset({"Deployment.apps", "StatefulSet.apps", "DaemonSet.apps"})
+_WORKLOADS = _RESTARTED | {"Job.batch", "CronJob.batch"}
 _DATA = frozenset({"PersistentVolumeClaim", "PersistentVolume", "Namespace"})
 TOUCHES: Mapping[Remedy, frozenset[str]] = {
     Remedy.VERIFY: frozenset(),
     Remedy.WAKE: frozenset(),
     Remedy.REPOINT: frozenset({"Service"}),
-    Remedy.RESTART: frozenset({"Deployment", "StatefulSet", "DaemonSet"}),
-    Remedy.RERUN_JOB: frozenset({"Job"}),
+    Remedy.RESTART: _RESTARTED,
+    Remedy.RECOPY: frozenset({"Secret"}) | _RESTARTED,
+    Remedy.RERUN_JOB: frozenset({"Job.batch"}),
 }
 """The kinds that a remedy may write; one that is not named may write whatever its release declares, but data."""
 
@@ -49,12 +55,12 @@ def check_touches(remedy: Remedy, plan: Plan) -> None:
     allowed = TOUCHES.get(remedy)
     refused, beyond = [], []
     for change in plan.changes:
-        kind = change.object.kind
+        kind = change.object.group_kind
         if change.action is Action.DEFERRED:
             continue
         if kind in _DATA or change.action is Action.DELETE:
             refused.append(f"{change.action} {change.object}")
-        elif change.action is Action.REFUSED and kind in _WORKLOADS - {"Job"}:
+        elif change.action is Action.REFUSED and kind in _WORKLOADS - {"Job.batch"}:
             refused.append(f"create {change.object} anew ({change.reason})")
         elif allowed is not None and kind not in allowed:
             beyond.append(f"{change.action} {change.object}")
@@ -72,9 +78,29 @@ def check_touches(remedy: Remedy, plan: Plan) -> None:
         )
 
 
+def check_wanted(
+    component: Component, remedy: Remedy | None, record: Record, revisions: Iterable[Revision | None]
+) -> None:
+    """Raise Overtaken or Blocked when somebody took down what was to be healed: healing does not bring it back."""
+    if remedy is None:
+        return
+    if not record.verified_at:
+        raise Overtaken(
+            f"{component.key}: it was taken down, so nothing was changed",
+            "what healing was decided on is over",
+            f"carbon up {component.key} deploys it again",
+        )
+    if any(revision is None or revision.status.startswith("uninstall") for revision in revisions):
+        raise Blocked(
+            f"{component.key} was uninstalled, so healing leaves it",
+            "Helm has no deployed revision of it any more: somebody uninstalled it, or deleted its history",
+            f"if it is to be there: carbon up {component.key}",
+        )
+
+
 def check_volumes(component: Component, remedy: Remedy, lost: Sequence[ObjectName]) -> None:
     """Raise DataAtRisk when pods that start anew would find empty volumes. `lost`: claims gone, or about to go."""
-    if lost and remedy in {Remedy.RESTART, Remedy.ROLL_BACK}:
+    if lost and remedy in {Remedy.RESTART, Remedy.RECOPY, Remedy.ROLL_BACK}:
         raise DataAtRisk(
             f"{component.key}: healing by {remedy!s} could cost data, so nothing was changed",
             "; ".join(f"{claim} is gone, or goes when its pod ends" for claim in lost),

@@ -10,7 +10,7 @@ from carbon_platform.cluster.watch import Mirror, wait_until
 from carbon_platform.health.diagnosis import REPLACED_BY, outdated_pods
 from carbon_platform.materialization.outcome import Steps
 from carbon_platform.materialization.session import Session
-from carbon_platform.release.render import Desired
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.volumes import end_pod
 
 _GONE_SECONDS = 60.0

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Collection
 
+from carbon_platform.materialization.record import recall
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
 from carbon_platform.release.guard import word_for_empty
@@ -15,6 +16,9 @@ async def with_volumes(
 ) -> CheckResult:
     """The check `ready`, failed when a volume is another than when it was last verified and nobody accepted that."""
     replaced = await replaced_volumes(session.records.get(component.key).volumes, session.api)
+    if replaced:
+        # Somebody may have accepted that from another machine.
+        replaced = await replaced_volumes((await recall(component, session)).volumes, session.api)
     words = {claim: word_for_empty(claim) for claim in replaced}
     found = [claim for claim in replaced if words[claim] not in confirmed]
     if not found:

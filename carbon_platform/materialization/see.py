@@ -3,20 +3,29 @@
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from carbon_platform.cluster.client import Api, MissingKind
+from carbon_platform.cluster.errors import RequestFailed
+from carbon_platform.cluster.listing import Present
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName, is_custom
+from carbon_platform.cluster.resources import ObjectName, group_kind, is_custom
+from carbon_platform.cluster.shape import readable
 from carbon_platform.errors import Unreachable
 from carbon_platform.health.diagnosis import owned_pods
+from carbon_platform.health.events import NEVER, moment
 from carbon_platform.health.state import Sight, State, state
 from carbon_platform.health.status import may_own_pods, status
-from carbon_platform.materialization.session import open_session
+from carbon_platform.health.steadiness import unsteady
+from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.records import CheckResult, Record
+from carbon_platform.release.desired import stored
 from carbon_platform.release.history import Revision, newest_of_each
 from carbon_platform.release.lease import live_holders
+from carbon_platform.release.plan import BY_HELM
+from carbon_platform.release.vanished import vanishes
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Component, Platform
 
@@ -52,16 +61,29 @@ async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tu
             )
             mine = [o for objects in live for o in objects if o["metadata"].get("namespace") in namespaces]
 
+            present = Present(session.api)
+
             async def one(component: Component) -> Seen:
                 name = (component.namespace, component.release_name)
                 revision = revisions.get(name) if component.release else None
-                custom = await _custom_resources(revision, component, session.api) if revision else []
-                return _seen(component, revision, writers.get(name), [*mine, *custom], records)
+                try:
+                    custom = await _custom_resources(revision, component, session.api) if revision else []
+                    gone = await _gone(revision, component, session, present) if revision else []
+                except RequestFailed as error:  # its kind can't be served, all others can
+                    return Seen(component, State.UNKNOWN, error.told, None, 0, 0, ())
+                return _seen(component, revision, writers.get(name), [*mine, *custom], records, gone)
 
             return list(await asyncio.gather(*(one(platform.components[key]) for key in keys))), ""
     except Unreachable as error:
         unknown, reason = state(None, Record(""), "", "", {})
         return [Seen(platform.components[key], unknown, reason, None, 0, 0, ()) for key in keys], str(error)
+
+
+async def _gone(revision: Revision, component: Component, session: Session, present: Present) -> list[ObjectName]:
+    """What the revision applied and is there no more, or goes: what is gone is not verified, whoever watched it."""
+    desired = await stored(component, revision, session.api, session.settings.cache)
+    names = [ObjectName.of(obj) for obj in desired.objects if not vanishes(obj)]
+    return await present.missing(names, BY_HELM)
 
 
 async def _custom_resources(revision: Revision, component: Component, api: Api) -> list[Object]:
@@ -91,20 +113,23 @@ def _seen(
     writer: str | None,
     live: Sequence[Object],
     records: Mapping[str, Record],
+    gone: Sequence[ObjectName],
 ) -> Seen:
     record = records.get(component.key, Record(component.key))
     own = [o for o in live if component.release and _of_release(o, component)]
     owners = [o for o in own if may_own_pods(o)]
-    live_pods = [o for o in live if o["kind"] == "Pod"]
+    live_pods = [o for o in live if group_kind(o) == "Pod"]
     pods = list({p["metadata"]["uid"]: p for o in owners for p in owned_pods(o, live_pods)}.values())
     unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o in owners if not (s := status(o)).ready]
+    unready += unsteady(pods, moment(record.changed_at) or NEVER, datetime.datetime.now(datetime.UTC))
+    unready += [f"{name.kind} {name.name} is gone" for name in gone]
     if revision is not None and revision.pending:
         unready.append(f"revision {revision.number} is {revision.status}")
     sight = Sight(
         installed=revision is not None if component.release else bool(record.changed_at or record.verified_at),
         writer=writer,
         unready=tuple(unready),
-        wanted_pods=not owners or any((o.get("spec") or {}).get("replicas", 1) for o in owners),
+        wanted_pods=not owners or any(readable(o)["spec"].get("replicas", 1) for o in owners),
     )
     needs = {need: records.get(need, Record(need)) for need in component.needs}
     now, reason = state(sight, record, component.digest, component.checks_digest, needs)
@@ -114,7 +139,7 @@ def _seen(
 
 
 def _of_release(obj: Object, component: Component) -> bool:
-    annotations = obj["metadata"].get("annotations") or {}
+    annotations = readable(obj)["metadata"].get("annotations", {})
     return bool(
         component.release
         and annotations.get("meta.helm.sh/release-name") == component.release.name
@@ -123,5 +148,5 @@ def _of_release(obj: Object, component: Component) -> bool:
 
 
 def _running(pod: Object) -> bool:
-    statuses = pod.get("status", {}).get("containerStatuses") or []
+    statuses = readable(pod)["status"].get("containerStatuses") or []
     return bool(statuses) and all(s.get("ready") for s in statuses) and not pod["metadata"].get("deletionTimestamp")

@@ -1,9 +1,13 @@
 """What a remedy does by itself, before the ordinary plan is applied."""
 
+import dataclasses
 import json
+from collections.abc import Collection, Sequence
 
 from carbon_platform.cluster.client import Api
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName, group_kind
+from carbon_platform.cluster.shape import readable
 from carbon_platform.errors import Blocked
 from carbon_platform.health.status import status
 from carbon_platform.materialization.apply import restart
@@ -11,8 +15,10 @@ from carbon_platform.materialization.outcome import Steps
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record
+from carbon_platform.release.copies import Copied, copies_read
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.history import Revision, revisions
-from carbon_platform.release.render import Desired
+from carbon_platform.release.manifest import load_objects
 from carbon_platform.spec.platform import Component
 
 IDEMPOTENT = "carbon/idempotent"
@@ -30,10 +36,21 @@ async def treat(remedy: Remedy | None, component: Component, desired: Desired, a
     return []
 
 
+async def restart_readers(
+    copies: Collection[Copied], reading: Sequence[Object], desired: Desired, api: Api
+) -> list[str]:
+    """Restart who reads what was copied again; what was done."""
+    if not copies:
+        return []
+    restarted = await restart(dataclasses.replace(desired, objects=tuple(reading)), api)
+    await copies_read(copies, api)
+    return [f"restarted {name}, which reads what was copied" for name in restarted]
+
+
 async def _delete_failed_jobs(desired: Desired, api: Api) -> list[ObjectName]:
     failed = []
     for obj in desired.objects:
-        if obj["kind"] == "Job" and may_run_again(obj):
+        if group_kind(obj) == "Job.batch" and may_run_again(obj):
             name = ObjectName.of(obj)
             live = await api.get(name)
             if live is not None and status(live).failed:
@@ -44,9 +61,7 @@ async def _delete_failed_jobs(desired: Desired, api: Api) -> list[ObjectName]:
 
 def may_run_again(job: dict[str, object]) -> bool:
     """True when its chart says that running it twice does no harm."""
-    metadata = job["metadata"]
-    assert isinstance(metadata, dict), "objects have metadata"
-    return (metadata.get("annotations") or {}).get(IDEMPOTENT) == "true"
+    return bool(readable(job)["metadata"].get("annotations", {}).get(IDEMPOTENT) == "true")
 
 
 async def roll_back_target(component: Component, record: Record, api: Api) -> Revision:
@@ -73,8 +88,6 @@ async def roll_back_target(component: Component, record: Record, api: Api) -> Re
 
 def _jobs(revision: Revision) -> set[str]:
     """Its Jobs, hooks among them, as text: a migration of another version is another text."""
-    import yaml
-
-    hooks = [hook["manifest"] for hook in revision.content().get("hooks") or () if hook["kind"] == "Job"]
-    objects = [obj for obj, _ in revision.manifest() if obj["kind"] == "Job"] + [yaml.safe_load(text) for text in hooks]
-    return {json.dumps(obj, sort_keys=True, default=str) for obj in objects}
+    hooks = [obj for hook in revision.content.get("hooks") or () for obj in load_objects(hook["manifest"])]
+    objects = [*(obj for obj, _ in revision.manifest()), *hooks]
+    return {json.dumps(obj, sort_keys=True) for obj in objects if group_kind(obj) == "Job.batch"}

@@ -2,20 +2,26 @@
 
 import asyncio
 import dataclasses
+import datetime
 
 from carbon_platform.checks.run import now, run_checks
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.cause import Cause, root
+from carbon_platform.health.diagnosis import owned_pods
+from carbon_platform.health.events import NEVER, moment
 from carbon_platform.health.explain import explain
 from carbon_platform.health.status import may_own_pods, status
+from carbon_platform.health.steadiness import unsteady
 from carbon_platform.materialization.checked import undisturbed
 from carbon_platform.materialization.content import in_sync
 from carbon_platform.materialization.replaced import with_volumes
 from carbon_platform.materialization.session import Session
-from carbon_platform.records import CheckResult, Record
+from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
+from carbon_platform.release.copies import outdated_copies
+from carbon_platform.release.desired import Desired, stored
+from carbon_platform.release.history import latest
 from carbon_platform.release.plan import plan
-from carbon_platform.release.render import Desired, render
 from carbon_platform.spec.platform import Component
 
 
@@ -38,7 +44,7 @@ async def verify(component: Component, session: Session, settle: float = 0.0) ->
             return record
         # A definition of which nobody saw a revision was begun, and perhaps never applied.
         deployed = record.digest == component.digest and (component.release is None or revision is not None)
-        if all(check.passed for check in checks) and deployed and record.revision == revision:
+        if not any(check.failed for check in checks) and deployed and record.revision == revision:
             record = dataclasses.replace(
                 record,
                 verified_at=now(),
@@ -50,7 +56,7 @@ async def verify(component: Component, session: Session, settle: float = 0.0) ->
             )
         return dataclasses.replace(record, checks=checks)
 
-    session.records.update(component.key, seen)
+    session.records.update(component.key, seen, life=before.life)
     return list(checks)
 
 
@@ -77,39 +83,60 @@ def _written(record: Record) -> tuple[str, str, str]:
 
 async def _ready(component: Component, session: Session) -> tuple[CheckResult, int | None]:
     """The check, and the revision that is deployed."""
-    desired = await render(component, session.helm, session.api, session.settings.cache)
-    planned = await plan(component, desired, session.api)
-    if planned.revision is None:
+    assert component.release is not None, "content is compared with its declaration"
+    revision = await latest(session.api, component.release)
+    if revision is None:
         return CheckResult("ready", False, "it is not installed", now(), fix=f"carbon up {component.key}"), None
+    desired = await stored(component, revision, session.api, session.settings.cache)
+    planned, outdated = await asyncio.gather(
+        plan(component, desired, session.api), outdated_copies(component, session.api)
+    )
     missing = [str(change.object) for change in planned.changes if change.live is None]
-    number, how = planned.revision.number, planned.revision.status
+    number, how = revision.number, revision.status
     wrong = [] if planned.installed else [f"revision {number} is {how}"]
     wrong += [f"{name} is missing" for name in missing]
     wrong += [f"{c.object}: {s.message}" for c in planned.changes if c.live and not (s := status(c.live)).ready]
     wrong += planned.unready
-    if not wrong:
+    restarts = await _restarts(desired, session.records.get(component.key), session)
+    wrong += restarts
+    # Whoever reads one of these works with the old value only until it begins anew.
+    copies: dict[str, str | int] = {OUTDATED_COPIES: len(outdated)} if outdated else {}
+    if not wrong and not outdated:
         result = CheckResult("ready", True, f"{len(desired.objects)} objects ready", now())
         return await with_volumes(result, component, session), number
-    cause = await _cause(desired, session)
-    detail = "; ".join([*wrong, *([str(cause)] if cause else ())])
-    fix = cause.fix if cause and not missing else f"carbon up {component.key}"
-    evidence = {"told": "\n".join(cause.evidence)} if cause and cause.evidence else {}
+    cause = await _cause(desired, session, every=bool(restarts)) if wrong else None
+    detail = "; ".join([*wrong, *([str(cause)] if cause else ()), *map(str, outdated)])
+    fix = cause.fix if cause and not missing and not outdated else f"carbon up {component.key}"
+    evidence = copies | ({"told": "\n".join(cause.evidence)} if cause and cause.evidence else {})
     result = CheckResult("ready", False, detail, now(), fix=fix, evidence=evidence)
     return await with_volumes(result, component, session), number
 
 
-async def _cause(desired: Desired, session: Session) -> Cause | None:
-    """Why what is there is not ready, where the cluster tells."""
+async def _restarts(desired: Desired, record: Record, session: Session) -> list[str]:
+    """Containers that are ready by now, perhaps, and have been restarted again and again since the last change."""
+    since = moment(record.changed_at) or NEVER
+    found: list[str] = []
+    owners = [obj for obj in desired.objects if may_own_pods(obj) and "namespace" in obj["metadata"]]
+    for namespace in {obj["metadata"]["namespace"] for obj in owners}:
+        pods = await session.api.list("v1", "Pod", namespace)
+        mine = {pod["metadata"]["name"]: pod for obj in owners for pod in owned_pods(obj, pods)}
+        found += unsteady(mine.values(), since, datetime.datetime.now(datetime.UTC))
+    return found
+
+
+async def _cause(desired: Desired, session: Session, *, every: bool = False) -> Cause | None:
+    """Why what is there is not ready, where the cluster tells. `every`: what counts as ready is asked as well."""
     names = [ObjectName.of(obj) for obj in desired.objects if may_own_pods(obj)]
     found = await asyncio.gather(*(session.api.find(name) for name in names))
-    return root((await explain([obj for obj in found if obj and not status(obj).ready], session.api)).values())
+    asked = [obj for obj in found if obj and (every or not status(obj).ready)]
+    return root((await explain(asked, session.api)).values())
 
 
 async def _content(component: Component, session: Session) -> tuple[CheckResult, None]:
     assert component.content is not None, "a component is a release or content"
     try:
         async with asyncio.timeout(session.settings.check_seconds):
-            return in_sync(await component.content.plan(session.reach(component))), None
+            return in_sync(component, await component.content.plan(session.reach(component))), None
     except TimeoutError:
         why, fix = f"no answer within {session.settings.check_seconds:g} s", ""
     except CarbonError as error:

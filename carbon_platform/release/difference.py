@@ -2,10 +2,11 @@
 
 import dataclasses
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import group_kind
 
 ABSENT = object()
 LEFT_TO_OTHERS = "carbon/left-to-others"
@@ -25,9 +26,16 @@ class FieldChange:
     live: str
     desired: str
     steps: Steps = dataclasses.field(default=(), repr=False, compare=False)
+    drawn: bool = False
+    """The chart draws it anew at each render: it changes only because something else does."""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.live} → {self.desired}"
+        return f"{self.path}: {self.live} → {self.desired}" + (" (drawn anew at each render)" if self.drawn else "")
+
+
+def mark_drawn(fields: Iterable[FieldChange], drawn: Collection[Steps]) -> tuple[FieldChange, ...]:
+    """The fields, with those told that are drawn at each render."""
+    return tuple(dataclasses.replace(one, drawn=True) if one.steps in drawn else one for one in fields)
 
 
 def difference(live: Object, desired: Object) -> tuple[FieldChange, ...]:
@@ -36,7 +44,7 @@ def difference(live: Object, desired: Object) -> tuple[FieldChange, ...]:
     So are fields that the desired object leaves to others: a list is applied as a whole, and then it has no way but
     its annotation to say that one field of its items is not its own.
     """
-    hide = desired.get("kind") == "Secret"
+    hide = group_kind(desired) == "Secret"
     return tuple(
         FieldChange(_path(at), _show(a, hide and _is_value(at)), _show(b, hide and _is_value(at)), at)
         for at, a, b in _walk((), _comparable(live), _comparable(desired))

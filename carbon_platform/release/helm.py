@@ -1,20 +1,21 @@
 """Helm through pyhelm3: render, upgrade, uninstall; as many processes at once as the settings allow."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from carbon_platform.cluster.client import configuration
+from carbon_platform.cluster.client import Api, configuration
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.target import Target
 from carbon_platform.errors import Blocked, CarbonError, ConfigurationError, Unreachable
+from carbon_platform.release.exactly import exactly
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Release
 
@@ -45,6 +46,16 @@ _ELSEWHERE = re.compile(r'failed calling webhook|conversion webhook for|\b(?:Get
 """A webhook that fails, or a URL that gave no answer (as Go tells of it)."""
 
 
+_CANT_ASK = re.compile(r"no matches for kind|ensure CRDs are installed first|is forbidden", re.IGNORECASE)
+"""Helm looks up every object it has rendered, though all that is wanted is the render."""
+_KINDS_IN_ONE = 100
+_HISTORY = 10
+
+
+class _CantAsk(Exception):
+    """Helm can't render with the cluster's help."""
+
+
 # It logs every command and failure; what matters of them comes back as errors.
 logging.getLogger("pyhelm3").setLevel(logging.CRITICAL)
 
@@ -61,8 +72,8 @@ class Helm:
     never on the command line.
     """
 
-    def __init__(self, settings: Settings, target: Target) -> None:
-        self._settings, self._target = settings, target
+    def __init__(self, settings: Settings, api: Api) -> None:
+        self._settings, self._api, self._target = settings, api, api.target
         self._slots = asyncio.Semaphore(settings.helm_processes)
         self._client: Client | None = None
         self._server = ""
@@ -99,7 +110,7 @@ class Helm:
                 self._client = client
         return self._client
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _run(self, release: Release, verb: str) -> AsyncIterator["Client"]:
         from pyhelm3.errors import Error
 
@@ -113,41 +124,65 @@ class Helm:
                     raise Unreachable(f"helm {verb} {release.name}: the API server can't be reached", text) from error
                 raise HelmFailed(f"helm {verb} {release.namespace}/{release.name} failed", text, _fix(text)) from error
 
-    async def template(self, release: Release) -> list[Object]:
-        """Every object the chart makes, CRDs included, hooks too, as Helm writes them."""
-        async with self._run(release, "template") as client:
-            ref = release.chart.ref
-            command = ["template", release.name, _chart(release), "--include-crds", "--values", "-"]
-            command += ["--namespace", release.namespace]
-            command += ["--repo", ref.repo] if ref.repo else []
-            command += ["--version", ref.version] if ref.version else []
-            # Not the method of that name: it parses in pure Python, which takes seconds for a large chart.
-            rendered = await client._command.run(command, json.dumps(dict(release.values)).encode())
-            return load_objects(rendered)
+    def identity(self) -> str:
+        """Differs between two Helm programs."""
+        program = self.program().stat()
+        return f"{program.st_size} {program.st_mtime_ns}"
 
-    async def upgrade(self, release: Release, description: str) -> int:
-        """Install or upgrade without waiting for anything to get ready; the new revision's number."""
+    async def template(self, release: Release, *, upgrade: bool, server: bool) -> str:
+        """Every document the chart makes, CRDs included, hooks too, as Helm writes them.
+
+        `server`: as it would on this cluster, which answers `lookup` and tells what it can. Where the chart uses kinds
+        that are not there yet, or this user may not look, Helm can't: then the cluster's kinds are handed to it.
+        """
+        command = ["template", release.name, _chart(release), "--include-crds", "--namespace", release.namespace]
+        command += ["--is-upgrade"] * upgrade
+        if server:
+            # What is there already is told by the plan, object by object, and not by the first that Helm meets.
+            asking = ["--dry-run=server", "--take-ownership", "--disable-openapi-validation"]
+            with contextlib.suppress(_CantAsk):
+                return await self._template(release, [*command, *asking], asking=True)
+            kube_version, kinds = await self._api.kinds()
+            told = [
+                f"--api-versions={','.join(kinds[i : i + _KINDS_IN_ONE])}" for i in range(0, len(kinds), _KINDS_IN_ONE)
+            ]
+            command += [f"--kube-version={kube_version}", *told]
+        return await self._template(release, command)
+
+    async def _template(self, release: Release, command: list[str], *, asking: bool = False) -> str:
+        ref = release.chart.ref
+        command = [*command, "--values", "-", *(["--repo", ref.repo] if ref.repo else [])]
+        command += ["--version", ref.version] if ref.version else []
+        try:
+            async with self._run(release, "template") as client:
+                # Not the method of that name: it parses in pure Python, which takes seconds for a large chart.
+                rendered: bytes = await client._command.run(command, json.dumps(dict(release.values)).encode())
+                return rendered.decode()
+        except HelmFailed as error:
+            if asking and _CANT_ASK.search(error.cause):
+                raise _CantAsk from error
+            raise
+
+    async def upgrade(self, release: Release, manifest: str, labels: str, description: str, seconds: float) -> int:
+        """Install or upgrade to exactly this manifest, without waiting for anything but hooks; the new revision.
+
+        `labels`: of the revision, as `name=value`. `seconds`: for each hook.
+        """
+        ref = release.chart.ref
+        command: list[object] = ["upgrade", release.name, _chart(release), "--install", "--output", "json"]
+        command += ["--values", "-", "--namespace", release.namespace, "--description", description]
+        command += ["--labels", labels, "--history-max", _HISTORY, "--timeout", f"{seconds:.0f}s"]
+        command += ["--repo", ref.repo] if ref.repo else []
+        command += ["--version", ref.version] if ref.version else []
+        # Given no values at all, Helm would silently take those of the revision before. Carbon applies CRDs itself.
+        command += ["--reset-values", "--skip-crds"]
         async with self._run(release, "upgrade") as client:
-            ref = release.chart.ref
-            # Not the client's own method: it parses the whole manifest again, in pure Python.
-            revision = await client._command.install_or_upgrade(
-                release.name,
-                _chart(release),
-                dict(release.values),
-                repo=ref.repo,
-                version=ref.version,
-                namespace=release.namespace,
-                create_namespace=False,
-                description=description,
-                # Given no values at all, Helm would silently take those of the revision before.
-                reset_values=True,
-                # What a person edited by hand would refuse the upgrade otherwise; Helm 3 has no such conflicts.
-                force_conflicts=client.version.major >= 4,
-                # Carbon applies CRDs itself: Helm never upgrades them.
-                skip_crds=True,
-                wait=False,
-            )
-            return int(revision["version"])
+            # What a person edited by hand would refuse the upgrade otherwise; Helm 3 has no such conflicts.
+            command += ["--force-conflicts"] if client.version.major >= 4 else []
+            with exactly(manifest, self._settings.cache) as arguments:
+                told = await client._command.run([*command, *arguments], json.dumps(dict(release.values)).encode())
+            # A registry's greeting may come before.
+            return int(json.loads(told[told.index(b"{") :])["version"])
 
     async def rollback(self, release: Release, revision: int) -> int:
         """Go back to an older revision without waiting for anything to get ready; the number this makes."""
@@ -196,17 +231,6 @@ def _chart(release: Release) -> str:
     """Where Helm finds the chart."""
     ref = release.chart.ref
     return str(release.chart.folder or ref.oci or ref.name or "")
-
-
-def load_objects(manifest: str | bytes) -> list[Object]:
-    """The objects of a manifest as Helm writes it."""
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        """Takes a lone `=` for the text it is; CRDs have it in lists of operators."""
-
-    Loader.add_constructor("tag:yaml.org,2002:value", Loader.construct_scalar)
-    return [obj for obj in yaml.load_all(manifest, Loader=Loader) if obj]
 
 
 def chart_metadata(folder: Path) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import group_kind
 from carbon_platform.release.difference import Steps, left_to_others
 
 Path = tuple[str, ...]
@@ -30,7 +31,8 @@ _BY_TOOLS = re.compile(
 )
 """Annotations that tools leave behind: they say what was done, and want nothing."""
 _METADATA_ONLY = frozenset(
-    {"Secret", "PersistentVolumeClaim", "PersistentVolume", "Namespace", "CustomResourceDefinition"}
+    {"Secret", "PersistentVolumeClaim", "PersistentVolume", "Namespace"}
+    | {"CustomResourceDefinition.apiextensions.k8s.io"}
 )
 """What programs add to these is data, such as a key they made for themselves: nothing could put it back."""
 
@@ -101,7 +103,7 @@ def additions(obj: Object, others: Collection[str] = ()) -> tuple[Path, ...]:
     for entry in theirs:
         # Paths of another version of the kind may mean something else in this one.
         same = entry.written.get("apiVersion") == obj["apiVersion"]
-        counted = {path for path in entry.fields if same and _counts(path, obj["kind"]) and not _left(obj, path)}
+        counted = {path for path in entry.fields if same and _counts(path, group_kind(obj)) and not _left(obj, path)}
         foreign |= counted
         kept |= entry.fields - counted
     shared = {path[:length] for path in kept for length in range(len(path) + 1)}

@@ -5,27 +5,34 @@ import contextlib
 import dataclasses
 import enum
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import tenacity
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.errors import Conflict
+from carbon_platform.cluster.resources import ObjectName, group_kind
+from carbon_platform.errors import Conflict, PermissionDenied
+from carbon_platform.health.deletion import being_deleted
 from carbon_platform.health.status import status
-from carbon_platform.release.difference import FieldChange, difference
-from carbon_platform.release.history import Revision, latest
+from carbon_platform.release.desired import Desired, Rendered
+from carbon_platform.release.difference import FieldChange, difference, mark_drawn
+from carbon_platform.release.history import Revision
 from carbon_platform.release.managed_fields import HELM_MANAGER, Path, autoscaled, owner, owners
 from carbon_platform.release.removal import without_additions
-from carbon_platform.release.render import Desired
 from carbon_platform.release.untouched import untouched
+from carbon_platform.release.vanished import cleaned_away, vanishes
 from carbon_platform.spec.platform import Component
 
 _AT_ONCE = 16
-MADE_ANEW = frozenset({"StatefulSet", "Deployment", "DaemonSet", "Job"})
+BY_HELM = "app.kubernetes.io/managed-by=Helm"
+"""The label that Helm puts on what it applies."""
+MADE_ANEW = frozenset({"StatefulSet.apps", "Deployment.apps", "DaemonSet.apps", "Job.batch"})
 """Kinds that are deleted and created again where they can't be changed in place."""
+_STAND_IN_NAMESPACE = "default"
+"""Where the API server is asked about objects whose own namespace is not there yet."""
+_NO_KIND = "its kind is gone"
 _LOOKS = 10
 """At an object that somebody else changes while it is looked at: a controller during a rollout, above all."""
 
@@ -37,9 +44,11 @@ class Action(enum.StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     REFUSED = "refused"
-    """The API server refuses the change in place: an immutable field, most often."""
+    """The API server refuses the change in place: an immutable field."""
     INVALID = "invalid"
-    """The API server would refuse it as a new object, too."""
+    """The API server refuses it, and would refuse it as a new object, too."""
+    OWNED = "owned"
+    """It is there and is somebody else's, who would undo what is applied."""
     DEFERRED = "deferred"
     """Its kind or namespace does not exist yet."""
 
@@ -67,6 +76,8 @@ class Plan:
     changes: tuple[Change, ...]
     revision: Revision | None
     """The newest Helm revision, None when not installed."""
+    rendered: Rendered | None = None
+    """The new render that this is about; None when it is about what that revision applied."""
     unready: tuple[str, ...] = ()
     """What is live as desired but does not work yet, or any more; each with what is awaited."""
 
@@ -83,11 +94,27 @@ class Plan:
 
 async def plan(component: Component, desired: Desired, api: Api) -> Plan:
     """Compare desired with live. Reads only."""
-    assert component.release is not None, "content is planned by its own type"
-    found, revision = await asyncio.gather(compare_all(component, desired, api), latest(api, component.release))
-    removed = await _removed(revision, (*desired.crds, *desired.objects), api) if revision else []
-    changes, unready = found
-    return Plan(component.key, component.digest, (*changes, *removed), revision, unready)
+    changes, unready = await compare_all(component, desired, api)
+    revision = desired.revision
+    removed = await _removed(revision, desired.everything, api) if revision and desired.rendered else []
+    if desired.rendered is None:
+        changes = [change for change in changes if not _gone_as_declared(change)]
+    elif revision and not removed and _only_cleaned_away(changes, revision):
+        changes = []
+    return Plan(component.key, component.digest, (*changes, *removed), revision, desired.rendered, unready)
+
+
+def _gone_as_declared(change: Change) -> bool:
+    """True for a Job that ran and vanished: nothing but a new revision makes it again."""
+    return change.action is Action.CREATE and change.desired is not None and vanishes(change.desired)
+
+
+def _only_cleaned_away(changes: Sequence[Change], revision: Revision) -> bool:
+    """True when all there is to make are Jobs that ran and vanished; with anything else Helm makes them again too."""
+    made = [change.desired for change in changes if change.action is Action.CREATE and change.desired]
+    if revision.status != "deployed" or len(made) < len(changes) or not all(map(vanishes, made)):
+        return False
+    return all(cleaned_away(obj, revision.applied) for obj in made)
 
 
 Reader = Callable[[ObjectName], Awaitable[Object | None]]
@@ -99,12 +126,25 @@ async def compare_all(
 ) -> tuple[list[Change], tuple[str, ...]]:
     """What making live as desired would change, and what is as desired but not ready, with what is awaited."""
     limit, others = asyncio.Semaphore(_AT_ONCE), component.drift.managers
+    drawn = desired.rendered.drawn if desired.rendered else {}
+    # Helm asks whose an object is only where the revision before did not have it.
+    had = {ObjectName.of(obj) for obj in desired.revision.applied} if desired.revision and desired.rendered else None
 
     async def one(obj: Object) -> Change | str | None:
         async with limit:
-            return await compare(obj, api, others, read)
+            found = await compare(obj, api, others, read)
+        if isinstance(found, Change):
+            found = dataclasses.replace(found, fields=mark_drawn(found.fields, drawn.get(ObjectName.of(obj), ())))
+            if (
+                found.live
+                and desired.rendered
+                and obj not in desired.first
+                and (not had or ObjectName.of(obj) not in had)
+            ):
+                found = _owned(found, owned_by(found.live, obj, new=True))
+        return found
 
-    found = await asyncio.gather(*(one(obj) for obj in (*desired.crds, *desired.objects)))
+    found = await asyncio.gather(*(one(obj) for obj in desired.everything))
     return [each for each in found if isinstance(each, Change)], tuple(each for each in found if isinstance(each, str))
 
 
@@ -132,14 +172,18 @@ async def _compare(obj: Object, api: Api, others: Collection[str], read: Reader)
     try:
         live = await read(name)
         if live is None:
-            return Change(Action.CREATE, name, desired=obj)
+            return Change(*(await _new(obj, api)), desired=obj)
+        if going := being_deleted(live):
+            return Change(Action.CREATE, name, (), going.why, (), live, obj)
+        if whose := owned_by(live, obj):
+            return _owned(Change(Action.OWNED, name, live=live, desired=obj), whose)
         if untouched(live, obj):
             return _unready(name, live)
         wanted = await api.apply(obj, manager=HELM_MANAGER, dry_run=True)
     except MissingKind as error:
         return Change(Action.DEFERRED, name, reason=error.cause, desired=obj)
     except Rejected as error:
-        refused = await _refused_anew(obj, api)
+        refused = await _refused_anew(obj, api) if error.immutable else error.cause
         return Change(Action.INVALID if refused else Action.REFUSED, name, (), refused or error.cause, (), live, obj)
     removed, wanted = await without_additions(wanted, live, others, api)
     fields = _unwelcome(difference(live, wanted), live, others)
@@ -151,9 +195,68 @@ async def _compare(obj: Object, api: Api, others: Collection[str], read: Reader)
     return _unready(name, live)
 
 
+async def _new(obj: Object, api: Api) -> tuple[Action, ObjectName, tuple[FieldChange, ...], str]:
+    """What making it would be, and why it can't be made; asked of the API server before anything is."""
+    name = ObjectName.of(obj)
+    try:
+        await api.apply(obj, manager=HELM_MANAGER, dry_run=True)
+    except PermissionDenied:
+        return Action.CREATE, name, (), ""  # preflight tells everything that is not allowed
+    except Rejected as error:
+        if error.code != 404:
+            return Action.INVALID, name, (), error.cause
+        return await _in_another_namespace(obj, api) if name.namespace else (Action.DEFERRED, name, (), _NO_KIND)
+    return Action.CREATE, name, (), ""
+
+
+async def _in_another_namespace(obj: Object, api: Api) -> tuple[Action, ObjectName, tuple[FieldChange, ...], str]:
+    """Its own is not there yet. What another namespace's quota or policy says is no finding, what is invalid is."""
+    metadata = obj["metadata"] | {"namespace": _STAND_IN_NAMESPACE, "name": f"carbon-{uuid.uuid4().hex[:16]}"}
+    try:
+        await api.create({**obj, "metadata": metadata}, dry_run=True)
+    except Rejected as error:
+        if error.code == 404:
+            return Action.DEFERRED, ObjectName.of(obj), (), _NO_KIND
+        if error.code != 403:
+            told = error.cause.replace(metadata["name"], obj["metadata"]["name"])
+            return Action.INVALID, ObjectName.of(obj), (), told
+    except (Conflict, PermissionDenied):
+        pass
+    return Action.CREATE, ObjectName.of(obj), (), ""
+
+
+_ARGO = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance")
+_FLUX = (("kustomize.toolkit.fluxcd.io/name", "Kustomization"), ("helm.toolkit.fluxcd.io/name", "HelmRelease"))
+
+
+def _owned(change: Change, whose: str) -> Change:
+    """The change that can't be when somebody has the object: two programs would undo each other's work for ever."""
+    reason = f"it is there already, and belongs to {whose}"
+    return dataclasses.replace(change, action=Action.OWNED, reason=reason, fields=()) if whose else change
+
+
+def owned_by(live: Object, desired: Object, *, new: bool = False) -> str:
+    """Who else has a live object; empty when nobody has."""
+    labels, notes = (live["metadata"].get(key) or {} for key in ("labels", "annotations"))
+    argo = next((value for key in _ARGO if (value := notes.get(key) or labels.get(key))), None)
+    if argo:
+        return f"Argo CD application {argo.partition(':')[0]}"
+    flux = next((f"Flux {kind} {labels[key]}" for key, kind in _FLUX if key in labels), "")
+    if flux:
+        return flux
+    ours = desired["metadata"].get("annotations") or {}
+    keys = ("meta.helm.sh/release-namespace", "meta.helm.sh/release-name")
+    if keys[0] not in ours:
+        return ""
+    theirs = "/".join(str(notes[key]) for key in keys if key in notes)
+    if theirs and theirs != "/".join(ours[key] for key in keys):
+        return f"Helm release {theirs}"
+    return "no Helm release: somebody made it by hand or with another tool" if new and not theirs else ""
+
+
 async def _refused_anew(obj: Object, api: Api) -> str:
     """Why a workload could not be made anew either; empty when it could, or is never made anew."""
-    if obj["kind"] not in MADE_ANEW:
+    if group_kind(obj) not in MADE_ANEW:
         return ""
     metadata = obj["metadata"] | {"name": f"{obj['metadata']['name'][:40]}-{uuid.uuid4().hex[:8]}"}
     try:
@@ -197,12 +300,18 @@ async def declared(revision: Revision, api: Api) -> list[tuple[Object, ObjectNam
 async def _removed(revision: Revision, desired: Sequence[Object], api: Api) -> list[Change]:
     """What the newest revision applied and the chart no longer makes."""
     wanted = {ObjectName.of(obj) for obj in desired}
-    by_identity = {(n.kind, n.namespace, n.name) for n in wanted}
     gone = []
     for obj, full in await declared(revision, api):
-        if (full.kind, full.namespace, full.name) in by_identity or kept(obj):
+        if full in wanted or kept(obj):
             continue
         live = await api.get(full)
-        if live is not None:
+        if live is not None and not await _made_too(live, full, wanted, api):
             gone.append(Change(Action.DELETE, full, reason="the chart no longer makes it", live=live))
     return gone
+
+
+async def _made_too(live: Object, name: ObjectName, wanted: Iterable[ObjectName], api: Api) -> bool:
+    """True when the chart makes the same object by another of its API groups, as an Ingress once had two."""
+    alike = [n for n in wanted if (n.kind, n.namespace, n.name) == (name.kind, name.namespace, name.name)]
+    others = await asyncio.gather(*map(api.find, alike))
+    return any(other is not None and other["metadata"]["uid"] == live["metadata"]["uid"] for other in others)

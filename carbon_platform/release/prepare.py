@@ -1,21 +1,36 @@
-"""What must exist before a release: its namespaces and Secrets. Made once, never changed, never removed."""
+"""What must exist before a release: its namespaces and Secrets. Made once and never removed.
+
+Of their values Carbon changes none, but for those that are copied from another Secret: they follow their original.
+"""
 
 import base64
+import dataclasses
 import secrets
 import string
-
-import tenacity
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.errors import Blocked, Conflict, Unreachable
+from carbon_platform.release.copies import Copied, data_of, original, outdated_of, retrying, secret_name
 from carbon_platform.spec.component import SecretKey, SecretSpec
 from carbon_platform.spec.platform import Component
 
 _ALPHABET = string.ascii_letters + string.digits
-_ATTEMPTS = 6
 _LABELS = {"app.kubernetes.io/managed-by": "carbon"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """What is to do before a release can be applied."""
+
+    missing: tuple[ObjectName, ...] = ()
+    """Namespaces and Secrets that are to be made, or lack a key."""
+    generated: tuple[str, ...] = ()
+    """The keys that would be generated: namespace/name/key."""
+    outdated: tuple[Copied, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.outdated)
 
 
 def namespaces(component: Component) -> list[str]:
@@ -23,42 +38,52 @@ def namespaces(component: Component) -> list[str]:
     return list(component.release.namespaces if component.release else (component.namespace,))
 
 
-async def missing(component: Component, api: Api) -> list[ObjectName]:
-    """Namespaces and Secrets (or keys of them) that preparing would make. Reads only."""
+def generated_keys(component: Component) -> tuple[str, ...]:
+    """Every key that is generated for it, as namespace/name/key."""
+    return tuple(
+        f"{name.namespace}/{name.name}/{key}"
+        for spec in component.secrets
+        for name in [secret_name(spec, component)]
+        for key, source in spec.keys.items()
+        if source.generate is not None
+    )
+
+
+async def preparation(component: Component, api: Api) -> Preparation:
+    """What preparing would make or copy again. Reads only; values are compared, and told to nobody."""
     absent = []
     for namespace in namespaces(component):
         name = ObjectName("v1", "Namespace", "", namespace)
         if await api.get(name) is None:
             absent.append(name)
-    for spec in component.secrets:
-        name = _name(spec, component)
-        live = await api.get(name)
-        if live is None or set(spec.keys) - set(live.get("data") or {}):
-            absent.append(name)
-    return absent
+    live = {
+        name: await api.get(name) for name in dict.fromkeys(secret_name(spec, component) for spec in component.secrets)
+    }
+    lacking = [
+        (name, key)
+        for spec in component.secrets
+        for name in [secret_name(spec, component)]
+        for key in spec.keys
+        if key not in data_of(live[name])
+    ]
+    absent += dict.fromkeys(name for name, _ in lacking)
+    declared = set(generated_keys(component))
+    places = (f"{name.namespace}/{name.name}/{key}" for name, key in lacking)
+    outdated = await outdated_of(component, live, api)
+    return Preparation(tuple(absent), tuple(place for place in places if place in declared), tuple(outdated))
 
 
 async def prepare(component: Component, api: Api) -> list[str]:
     """Make what is missing; what was made. Raises Blocked when the source of a copied value is not there."""
-    # Another component's writer may be a moment faster, or the answer get lost: what is there then is looked at anew.
-    retrying = tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type((Conflict, Unreachable)),
-        wait=tenacity.wait_random_exponential(multiplier=0.05, max=1),
-        stop=tenacity.stop_after_attempt(_ATTEMPTS),
-        reraise=True,
-    )
+    again = retrying()
     made: list[str] = []
     for namespace in namespaces(component):
-        if await retrying(_namespace, namespace, api):
+        if await again(_namespace, namespace, api):
             made.append(f"Namespace {namespace}")
     for spec in component.secrets:
-        if await retrying(_complete, spec, component, api):
-            made.append(str(_name(spec, component)))
+        if await again(_complete, spec, component, api):
+            made.append(str(secret_name(spec, component)))
     return made
-
-
-def _name(spec: SecretSpec, component: Component) -> ObjectName:
-    return ObjectName("v1", "Secret", spec.namespace or component.namespace, spec.name)
 
 
 async def _namespace(name: str, api: Api) -> bool:
@@ -71,13 +96,12 @@ async def _namespace(name: str, api: Api) -> bool:
 
 async def _complete(spec: SecretSpec, component: Component, api: Api) -> bool:
     """Add the keys that the Secret does not have. True when something was added."""
-    name = _name(spec, component)
+    name = secret_name(spec, component)
     live = await api.get(name)
-    have = (live or {}).get("data") or {}
-    values = {key: await _value(source, name, api) for key, source in spec.keys.items() if key not in have}
-    if not values:
+    have = data_of(live)
+    data = {key: await _value(source, name, api) for key, source in spec.keys.items() if key not in have}
+    if not data:
         return False
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
     if live is None:
         metadata = {"name": name.name, "namespace": name.namespace, "labels": _LABELS}
         await api.create({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data})
@@ -87,17 +111,12 @@ async def _complete(spec: SecretSpec, component: Component, api: Api) -> bool:
 
 
 async def _value(source: SecretKey, target: ObjectName, api: Api) -> str:
+    """The value, encoded as a Secret has it."""
+    if source.value_from is not None:
+        return await original(source.value_from, target, api)
     if source.generate is not None:
-        return "".join(secrets.choice(_ALPHABET) for _ in range(source.generate))
-    if source.literal is not None:
-        return source.literal
-    assert source.value_from is not None, "one source is given: SecretKey checks it"
-    origin = ObjectName("v1", "Secret", source.value_from.namespace or target.namespace, source.value_from.secret)
-    found = ((await api.get(origin) or {}).get("data") or {}).get(source.value_from.key)
-    if found is None:
-        raise Blocked(
-            f"{target} can't be made",
-            f"its value comes from key {source.value_from.key!r} of {origin}, which is not there",
-            "deploy the component that makes it first",
-        )
-    return base64.b64decode(found).decode()
+        value = "".join(secrets.choice(_ALPHABET) for _ in range(source.generate))
+    else:
+        assert source.literal is not None, "one source is given: SecretKey checks it"
+        value = source.literal
+    return base64.b64encode(value.encode()).decode()

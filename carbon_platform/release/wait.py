@@ -2,70 +2,91 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName, is_custom
+from carbon_platform.cluster.resources import ObjectName, group_kind, is_custom
+from carbon_platform.cluster.shape import readable
 from carbon_platform.cluster.watch import Mirror, Mirrors, wait_until
 from carbon_platform.errors import Blocked, CarbonError, NotReady
 from carbon_platform.health.cause import Cause, Kind, root
 from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods, stuck_pods
-from carbon_platform.health.status import WORKLOADS, Status, status
+from carbon_platform.health.status import WORKLOAD_KINDS, Status, condition, may_own_pods, status
+from carbon_platform.health.steadiness import Run, stays, unproven
 from carbon_platform.release.volumes import end_pod
 
-_LOOK_AGAIN = 2.0
+_LOOK_AGAIN = 1.0
 """Some rules depend on how long something has been so: no event tells when that is over."""
 _LOG_LINES = 10
 _NOTHING_TO_AWAIT = frozenset(
-    {"ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
-    | {"NetworkPolicy", "PodDisruptionBudget", "PriorityClass", "StorageClass", "Ingress", "Namespace"}
+    {"ConfigMap", "Secret", "ServiceAccount", "Namespace", "PodDisruptionBudget.policy"}
+    | {f"{kind}.rbac.authorization.k8s.io" for kind in ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")}
+    | {"NetworkPolicy.networking.k8s.io", "Ingress.networking.k8s.io"}
+    | {"PriorityClass.scheduling.k8s.io", "StorageClass.storage.k8s.io"}
 )
 
 Progress = Callable[[str], None]
+Clock = Callable[[], datetime.datetime]
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 async def wait_ready(
-    names: Sequence[ObjectName], api: Api, mirrors: Mirrors, deadline: float, progress: Progress
+    names: Sequence[ObjectName],
+    api: Api,
+    mirrors: Mirrors,
+    deadline: float,
+    progress: Progress,
+    clock: Clock = _now,
+    *,
+    vanishing: Collection[ObjectName] = (),
 ) -> None:
-    """Return when every object is as its spec wants it.
+    """Return when every object is as its spec wants it, or gone if it is one of `vanishing`, and its containers have
+    shown that they stay.
 
     Raises NotReady (Blocked for an image that can't be had) with the cause as soon as one can't become so by
     itself, or at the deadline (seconds). Raises DataAtRisk when a pod has to be replaced and a volume would go with it.
     """
-    awaited = [name for name in names if name.kind not in _NOTHING_TO_AWAIT]
+    awaited = [name for name in names if name.group_kind not in _NOTHING_TO_AWAIT]
     live = await asyncio.gather(*(api.find(name) for name in awaited))
-    if all(obj is not None and status(obj).ready for obj in live):
+    ready = all(_as_wanted(name, obj, vanishing) for name, obj in zip(awaited, live, strict=True))
+    if ready and await _steady(filter(None, live), api, clock()):
         return
     async with contextlib.AsyncExitStack() as stack:
         mirrored = await _open(awaited, mirrors, stack)
         for name, obj in zip(awaited, live, strict=True):
             # A watch may not have told yet of what was applied just now, and take what was before it for ready.
-            if obj is not None and (name.kind, name.namespace) in mirrored:
-                mirrored[(name.kind, name.namespace)].learn(obj)
+            if obj is not None and (name.group_kind, name.namespace) in mirrored:
+                mirrored[(name.group_kind, name.namespace)].learn(obj)
         told = ""
         causes: list[Cause] = []
         freeing = _Freeing(api, progress)
+        settling = _Settling()
         waiting: dict[ObjectName, Status] = {}
 
         def done() -> bool:
             nonlocal told
             waiting.clear()
-            waiting.update(_unready(awaited, mirrored))
+            now = clock()
+            waiting.update(_unready(awaited, mirrored, settling, now, vanishing))
             news = "; ".join(f"{name.kind} {name.name}: {s.message}" for name, s in waiting.items())
             if news and news != told:
                 told = news
                 progress(news)
-            causes[:] = _causes(waiting, mirrored)
-            freeing.free(waiting, mirrored)
+            causes[:] = _causes(waiting, mirrored, now)
+            freeing.free(waiting, mirrored, now)
             return not waiting or bool(causes)
 
         try:
             async with asyncio.timeout(deadline):
                 await wait_until(mirrored.values(), done, again=_LOOK_AGAIN)
         except TimeoutError:
-            causes[:] = _late(waiting, mirrored, deadline)
+            causes[:] = _late(waiting, mirrored, deadline, clock())
     cause = root(causes)
     if cause:
         raise await _not_ready(cause, api)
@@ -77,47 +98,105 @@ async def _open(
     """A mirror for each kind and namespace, and for the pods and events beside what may own pods."""
     wanted = {(name.api_version, name.kind, name.namespace) for name in awaited}
     for name in awaited:
-        if name.kind in WORKLOADS or is_custom(name.api_version, name.kind):
+        if name.group_kind in WORKLOAD_KINDS or is_custom(name.api_version, name.kind):
             wanted |= {("v1", "Pod", name.namespace), ("v1", "Event", name.namespace)}
-        if name.kind == "Deployment":
+        if name.group_kind == "Deployment.apps":
             wanted.add(("apps/v1", "ReplicaSet", name.namespace))
     opened = {}
     for api_version, kind, namespace in sorted(wanted):
         with contextlib.suppress(MissingKind):
             mirror = await stack.enter_async_context(mirrors.of(api_version, kind, namespace or None))
-            opened[(kind, namespace)] = mirror
+            opened[(group_kind({"apiVersion": api_version, "kind": kind}), namespace)] = mirror
     return opened
 
 
 Mirrored = dict[tuple[str, str], Mirror]
+"""By kind, as `group_kind` tells it, and namespace."""
 
 
 def _find(name: ObjectName, mirrored: Mirrored) -> Object | None:
-    mirror = mirrored.get((name.kind, name.namespace))
+    mirror = mirrored.get((name.group_kind, name.namespace))
     return next((o for o in mirror.objects() if o["metadata"]["name"] == name.name), None) if mirror else None
 
 
-def _unready(awaited: Iterable[ObjectName], mirrored: Mirrored) -> dict[ObjectName, Status]:
+def _as_wanted(name: ObjectName, obj: Object | None, vanishing: Collection[ObjectName]) -> bool:
+    return name in vanishing if obj is None else status(obj).ready
+
+
+def _unready(
+    awaited: Iterable[ObjectName],
+    mirrored: Mirrored,
+    settling: "_Settling",
+    now: datetime.datetime,
+    vanishing: Collection[ObjectName],
+) -> dict[ObjectName, Status]:
     found = {}
     for name in awaited:
         obj = _find(name, mirrored)
-        now = status(obj) if obj else Status(False, "is not there")
-        if not now.ready:
-            found[name] = now
+        if obj is None and name in vanishing:
+            continue
+        seen = status(obj) if obj else Status(False, "is not there")
+        if obj and seen.ready and _runs_on(obj):
+            pods = _pods(obj, mirrored)
+            left = settling.left(unproven(pods, _objects("Event", name, mirrored), now), now)
+            seen = Status(False, str(left[0])) if left else _all_there(obj, pods)
+        if not seen.ready:
+            found[name] = seen
     return found
 
 
-def _causes(waiting: Iterable[ObjectName], mirrored: Mirrored) -> list[Cause]:
-    now = datetime.datetime.now(datetime.UTC)
-    causes = []
-    for name in waiting:
-        obj = _find(name, mirrored)
-        if obj is not None:
-            pods = current_pods(obj, _pods(obj, mirrored), _objects("ReplicaSet", name, mirrored))
-            cause = diagnose(obj, pods, _objects("Event", name, mirrored), now)
-            if cause:
-                causes.append(cause)
-    return causes
+def _runs_on(obj: Object) -> bool:
+    """True for what has pods that are to stay."""
+    return may_own_pods(obj) and group_kind(obj) != "Job.batch" and bool(obj["metadata"].get("namespace"))
+
+
+def _all_there(obj: Object, pods: Iterable[Object]) -> Status:
+    """Whether a workload's pods are as many and as ready as its controller, which is a moment behind, says."""
+    if group_kind(obj) not in WORKLOAD_KINDS:
+        return Status(True, "ready")
+    daemons = obj["status"].get("desiredNumberScheduled", 0)
+    wanted = daemons if group_kind(obj) == "DaemonSet.apps" else obj["spec"].get("replicas", 1)
+    ready = sum(condition(pod, "Ready").get("status") == "True" for pod in pods if stays(pod))
+    return Status(ready >= wanted, f"{ready}/{wanted} pods ready")
+
+
+async def _steady(objects: Iterable[Object], api: Api, now: datetime.datetime) -> bool:
+    """Whether all containers of what is ready run for long enough already, as they do where nothing has changed."""
+    owners = [obj for obj in objects if _runs_on(obj)]
+    for namespace in {obj["metadata"]["namespace"] for obj in owners}:
+        pods = await api.list("v1", "Pod", namespace)
+        for obj in owners:
+            own = owned_pods(obj, pods)
+            if unproven(own, (), now) or not _all_there(obj, own).ready:
+                return False
+    return True
+
+
+class _Settling:
+    """The runs that were seen to go on. How long they do is taken from this machine's clock as well as from the
+    node's, which may be wrong."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str, str], datetime.datetime] = {}
+
+    def left(self, runs: Iterable[Run], now: datetime.datetime) -> list[Run]:
+        """Those of the runs that have not been seen for as long as they need."""
+        return [run for run in runs if not run.began or self._for(run, now) < run.needs]
+
+    def _for(self, run: Run, now: datetime.datetime) -> float:
+        return (now - self._seen.setdefault(run.key, now)).total_seconds()
+
+
+def _causes(waiting: Iterable[ObjectName], mirrored: Mirrored, now: datetime.datetime) -> list[Cause]:
+    return [cause for name in waiting if (cause := _cause(name, mirrored, now))]
+
+
+def _cause(name: ObjectName, mirrored: Mirrored, now: datetime.datetime, *, late: bool = False) -> Cause | None:
+    obj = _find(name, mirrored)
+    if obj is None:
+        return None
+    pods = current_pods(obj, _pods(obj, mirrored), _objects("ReplicaSet.apps", name, mirrored))
+    return diagnose(obj, pods, _objects("Event", name, mirrored), now, late=late)
 
 
 def _objects(kind: str, beside: ObjectName, mirrored: Mirrored) -> list[Object]:
@@ -136,36 +215,48 @@ class _Freeing:
         self._api, self._progress = api, progress
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def free(self, waiting: Iterable[ObjectName], mirrored: Mirrored) -> None:
+    def free(self, waiting: Iterable[ObjectName], mirrored: Mirrored, now: datetime.datetime) -> None:
         """Begins it. Raises what became of those begun before: DataAtRisk, or an error of the API server's."""
         for task in self._tasks.values():
             if task.done():
                 task.result()
-        now = datetime.datetime.now(datetime.UTC)
         for name in waiting:
-            obj = _find(name, mirrored) if name.kind == "StatefulSet" else None
+            obj = _find(name, mirrored) if name.group_kind == "StatefulSet.apps" else None
             events = _objects("Event", name, mirrored)
-            for pod in stuck_pods(obj, _pods(obj, mirrored), events, now) if obj else ():
+            for pod in stuck_pods(obj, _pods(obj, mirrored), events, now) if obj and not status(obj).ready else ():
                 if pod["metadata"]["uid"] not in self._tasks:
                     self._progress(f"deletes pod {pod['metadata']['name']}: broken, and the rollout waits for it")
                     self._tasks[pod["metadata"]["uid"]] = asyncio.create_task(end_pod(pod, self._api))
 
 
-def _late(waiting: dict[ObjectName, Status], mirrored: Mirrored, deadline: float) -> list[Cause]:
-    """What to say at the deadline: the first object that is not ready, and what its pods say."""
+def _late(
+    waiting: dict[ObjectName, Status], mirrored: Mirrored, deadline: float, now: datetime.datetime
+) -> list[Cause]:
+    """What to say at the deadline of each object that is not ready: why, as far as its pods tell, and what they are."""
     late = []
-    for name, now in waiting.items():
+    for name, seen in waiting.items():
         obj = _find(name, mirrored)
         mine = _pods(obj, mirrored) if obj else []
-        told = tuple(f"Pod {p['metadata']['name']}: {p.get('status', {}).get('phase')}" for p in mine)
-        why = f"{now.message} after {deadline:g} s"
-        late.append(Cause(Kind.DEADLINE, name, why, "see its pods; raise `deadline` if it only needs longer", told))
+        told = tuple(f"Pod {p['metadata']['name']}: {readable(p)['status'].get('phase')}" for p in mine)
+        why = f"{seen.message} after {deadline:g} s"
+        cause = _cause(name, mirrored, now, late=True)
+        if cause:
+            late.append(dataclasses.replace(cause, evidence=(*cause.evidence, f"{name}: {why}")))
+        else:
+            fix = "see its pods; raise `deadline` if it only needs longer"
+            late.append(Cause(Kind.DEADLINE, name, why, fix, told))
     return late
+
+
+_OF_ITS_OWN_LOG = frozenset(
+    {Kind.CRASH_LOOP, Kind.OUT_OF_MEMORY, Kind.STARTUP, Kind.READINESS, Kind.LIVENESS, Kind.DEADLINE}
+)
+"""Causes of which a container's log may tell more."""
 
 
 async def _not_ready(cause: Cause, api: Api) -> CarbonError:
     evidence = [*cause.evidence]
-    if cause.kind in {Kind.CRASH_LOOP, Kind.OUT_OF_MEMORY, Kind.DEADLINE}:
+    if cause.kind in _OF_ITS_OWN_LOG:
         evidence += await last_words(cause.object, api)
     # An image that is not to be had is no fault of the component: it waits for somebody to bring it.
     kind = Blocked if cause.kind is Kind.IMAGE else NotReady
@@ -173,13 +264,16 @@ async def _not_ready(cause: Cause, api: Api) -> CarbonError:
 
 
 async def last_words(name: ObjectName, api: Api) -> list[str]:
-    """The last log lines of a pod's containers that crashed."""
-    pod = await api.get(name) if name.kind == "Pod" else None
+    """The last log lines of a pod's containers that crashed, or run and are not ready."""
+    pod = await api.get(name) if name.group_kind == "Pod" else None
     lines: list[str] = []
-    state = (pod or {}).get("status", {})
+    state = readable(pod or {})["status"]
     for container in [*(state.get("initContainerStatuses") or ()), *(state.get("containerStatuses") or ())]:
-        if container.get("restartCount", 0) and not container.get("ready"):
-            text = await api.logs(name.namespace, name.name, container["name"], previous=True, lines=_LOG_LINES)
+        again = bool(container.get("restartCount"))
+        if not container.get("ready") and (again or (container.get("state") or {}).get("running")):
+            text = ""
+            if again:
+                text = await api.logs(name.namespace, name.name, container["name"], previous=True, lines=_LOG_LINES)
             text = text or await api.logs(name.namespace, name.name, container["name"], lines=_LOG_LINES)
             lines += [f"{container['name']}: {line}" for line in text.splitlines()]
     return lines

@@ -1,1 +1,1 @@
-"""What a defs.yaml may say: read, validated with file and line, resolved for a profile, ordered by need."""
+"""What a defs.yaml may say: read, validated with file and line, resolved for an environment, ordered by need."""

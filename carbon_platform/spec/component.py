@@ -2,19 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from carbon_platform.settings import Profile
+from carbon_platform.environment import DNS_LABEL, Name
+from carbon_platform.source import Strict
 from carbon_platform.spec.fields import Cron, Duration
-
-Group = Literal["data", "streaming", "catalog", "ml", "operations", "edge"]
-_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors: a typo must never be a silent default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ChartRef(Strict):
@@ -47,7 +39,7 @@ class SecretSource(Strict):
 
 
 class SecretKey(Strict):
-    """Where the value of one key of a Secret comes from, the first time. It is never changed afterwards."""
+    """Where the value of one key of a Secret comes from, the first time. Only a copy changes later, with its source."""
 
     generate: int | None = Field(None, ge=8, le=256, description="So many random letters and digits.")
     literal: str | None = Field(None, description="For what is no secret but belongs beside one, such as a user name.")
@@ -85,10 +77,14 @@ class HealSpec(Strict):
     budget: int = Field(
         3,
         ge=0,
-        description="Attempts per window that may fail before it is quarantined; 0: left to people.",
+        description="Attempts of one incident that may fail before it is quarantined; 0: left to people.",
     )
-    limit: int = Field(9, ge=1, description="Attempts of any kind per window: what breaks again each time ends here.")
-    window: Duration = 3600.0
+    limit: int = Field(
+        9,
+        ge=1,
+        description="Attempts of any kind for the same cause, per window: what breaks again each time ends here.",
+    )
+    window: Duration = Field(3600.0, description="Over which `limit` counts.")
 
 
 class DriftSpec(Strict):
@@ -109,11 +105,11 @@ class VerifySpec(Strict):
 
 
 class Overlay(Strict):
-    """What a profile says differently."""
+    """What is said differently where an environment names it."""
 
     chart: ChartRef | None = None
     values: dict[str, Any] = Field(default_factory=dict)
-    needs: list[str] | None = Field(None, description="Replaces `needs` in this profile.")
+    needs: list[str] | None = Field(None, description="Replaces `needs`.")
     needs_registry: bool = Field(
         False,
         description="Its images come from a public registry alone: blocked without one is no failure.",
@@ -125,11 +121,11 @@ class AssetAttributes(Strict):
 
     title: str
     description: str = ""
-    group: Group
+    group: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="What it is shown with; any name.")
     owners: list[str] = Field(default_factory=list)
     kinds: list[str] = Field(default_factory=list, description="Up to two words shown as badges in the lineage.")
     critical: bool = Field(False, description="Counts among the critical services.")
-    namespace: str = Field(pattern=_DNS_LABEL)
+    namespace: str = Field(pattern=DNS_LABEL)
     needs: list[str] = Field(default_factory=list)
     secrets: list[SecretSpec] = Field(default_factory=list)
     endpoints: list[EndpointSpec] = Field(default_factory=list)
@@ -143,11 +139,11 @@ class AssetAttributes(Strict):
 class ReleaseAttributes(AssetAttributes):
     """A Helm release: `type: carbon_platform.components.HelmRelease`."""
 
-    release: str | None = Field(None, pattern=_DNS_LABEL, max_length=53, description="Release name; the folder's.")
+    release: str | None = Field(None, pattern=DNS_LABEL, max_length=53, description="Release name; the folder's.")
     namespaces: list[str] = Field(default_factory=list, description="Further namespaces its objects live in.")
     chart: ChartRef
     values: dict[str, Any] = Field(default_factory=dict)
-    profiles: dict[Profile, Overlay] = Field(default_factory=dict)
+    overlays: dict[Name, Overlay] = Field(default_factory=dict)
     stateful: bool = Field(False, description="It keeps data: backup gate and data guards apply.")
 
 

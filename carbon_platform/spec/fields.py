@@ -8,6 +8,8 @@ import durationpy
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
+from carbon_platform.source import nearest
+
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(h|m|s|ms))+")
 _REFERENCE = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 
@@ -81,8 +83,9 @@ def _lookup(reference: str, names: Mapping[str, Any], path: tuple[str | int, ...
     found: Any = names
     for part in reference.split("."):
         if not isinstance(found, Mapping) or part not in found:
+            near = [key for key in found if isinstance(key, str)] if isinstance(found, Mapping) else []
             known = ", ".join(sorted(names))
-            raise UnknownReference(f"{{{{ {reference} }}}} names nothing; there are: {known}", path)
+            raise UnknownReference(f"{{{{ {reference} }}}} names nothing{nearest(part, near)} There are: {known}", path)
         found = found[part]
     return found
 

@@ -1,14 +1,9 @@
 """The order that `needs` gives: closures, cycles, topological order. Pure."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from carbon_platform.errors import ConfigurationError
-
-_NEAR = 0.7
-"""Of difflib's ratio: a typo in a word of five letters or more is above it, another word mostly below."""
-_BEGINNING = 3
-"""So many letters tell whose beginning they are."""
+from carbon_platform.source import nearest
 
 Needs = Mapping[str, Sequence[str]]
 """For each component, the components it needs directly."""
@@ -66,18 +61,6 @@ def dependents(needs: Needs, keys: Iterable[str]) -> set[str]:
         for need in wanted:
             reverse.setdefault(need, []).append(key)
     return closure(reverse, keys)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: `; did you mean X?` for the known one most like it, or a stop.
-
-    Like it is what differs by a typo, has the same letters in another order, or begins with it.
-    """
-    ordered = sorted(known)
-    close = difflib.get_close_matches(name, ordered, n=1, cutoff=_NEAR)
-    close += [one for one in ordered if sorted(one) == sorted(name)]
-    close += [one for one in ordered if one.startswith(name) and len(name) >= _BEGINNING]
-    return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def select(needs: Needs, names: Sequence[str]) -> list[str]:

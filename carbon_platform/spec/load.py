@@ -3,14 +3,16 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
+from carbon_platform.environment import FILE, Environment
 from carbon_platform.errors import ConfigurationError
-from carbon_platform.settings import Profile, Settings
+from carbon_platform.settings import Settings
+from carbon_platform.source import Place, Problem, Source, nearest, read, refused, validate
 from carbon_platform.spec import graph, registry
 from carbon_platform.spec.component import (
     ATTRIBUTES,
@@ -22,11 +24,8 @@ from carbon_platform.spec.component import (
     ReleaseAttributes,
 )
 from carbon_platform.spec.fields import UnknownReference, merge, substitute
+from carbon_platform.spec.overlay import combine, contradictions
 from carbon_platform.spec.platform import Chart, Component, Platform, Release
-from carbon_platform.spec.source import Problem, Source, read
-
-Path_ = tuple[str | int, ...]
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,24 +34,31 @@ class _Parsed:
     attributes: AssetAttributes
 
 
+def definition_files(settings: Settings) -> list[Path]:
+    """The defs.yaml files of all folders that the platform is in."""
+    return [file for folder in settings.definitions for file in sorted(folder.glob("*/defs.yaml"))]
+
+
 def load_platform(settings: Settings) -> Platform:
-    """The platform of `settings.defs` under `settings.profile`.
+    """The platform of `settings.definitions` in `settings.environment`.
 
     Raises ConfigurationError listing every problem of every file, each with file, line and what is allowed.
     """
+    environment = settings.environment
+    files, problems = _by_key(settings)
     parsed: dict[str, _Parsed] = {}
-    problems: list[Problem] = []
-    for file in sorted(settings.defs.glob("*/defs.yaml")):
+    for key, file in files.items():
         outcome = _parse(file)
         if isinstance(outcome, _Parsed):
-            parsed[file.parent.name] = outcome
+            parsed[key] = outcome
         else:
             problems.extend(outcome)
-    known = {file.parent.name for file in settings.defs.glob("*/defs.yaml")}
+    if len(parsed) == len(files):
+        problems.extend(_unknown_overlays(parsed.values(), environment))
     components: dict[str, Component] = {}
     for key, one in parsed.items():
-        problems.extend(_unknown_needs(key, one, known))
-        resolved = _resolve(key, one, settings)
+        problems.extend(_unknown_needs(key, one, set(files)))
+        resolved = _resolve(key, one, environment)
         if isinstance(resolved, Component):
             components[key] = resolved
         else:
@@ -60,79 +66,75 @@ def load_platform(settings: Settings) -> Platform:
     problems.extend(_cycles(parsed, components))
     problems.extend(_duplicate_releases(parsed, components))
     if problems:
-        raise ConfigurationError(
-            f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the platform's definitions",
-            "see each file and line below",
-            "correct them; nothing was changed",
-            [str(problem) for problem in sorted(problems, key=lambda p: (str(p.file), p.line))],
-        )
-    if not components:
-        raise ConfigurationError(
-            f"no component is defined in {settings.defs}", "there is no */defs.yaml", "set CARBON_DEFS to the folder"
-        )
-    return Platform(settings.profile, components)
+        raise refused(problems, "in the platform's definitions")
+    return Platform(environment.name, components)
+
+
+def _by_key(settings: Settings) -> tuple[dict[str, Path], list[Problem]]:
+    """The file of each component, alphabetically; and those that define one a second time.
+
+    Raises ConfigurationError for a folder without any.
+    """
+    found = definition_files(settings)
+    for folder in settings.definitions:
+        if not any(file.is_relative_to(folder) for file in found):
+            raise ConfigurationError(
+                f"no component is defined in {folder}",
+                "there is no */defs.yaml",
+                "set CARBON_DEFS to the folder" if settings.defs else f"correct `definitions` in {FILE}",
+            )
+    files: dict[str, Path] = {}
+    problems = []
+    for file in found:
+        key = file.parent.name
+        if key in files:
+            problems.append(Problem(file, 1, f"component {key!r} is defined by {files[key]} already"))
+        files.setdefault(key, file)
+    return dict(sorted(files.items())), problems
+
+
+def _unknown_overlays(parsed: Iterable[_Parsed], environment: Environment) -> list[Problem]:
+    """Overlays that the environment names and no component has."""
+    known = {name for one in parsed for name in _overlays(one)}
+    there = ", ".join(sorted(known)) or "none"
+    source, at = environment.source, ("environments", environment.name, "overlays")
+    if source is None or not source.holds(at):
+        return []
+    return [
+        source.problem((*at, i), f"no component has an overlay {name!r}{nearest(name, known)} There are: {there}")
+        for i, name in enumerate(environment.overlays)
+        if name not in known
+    ]
+
+
+def _overlays(one: _Parsed) -> Mapping[str, Overlay]:
+    return one.attributes.overlays if isinstance(one.attributes, ReleaseAttributes) else {}
 
 
 def _parse(file: Path) -> _Parsed | list[Problem]:
     source = read(file)
     if isinstance(source, Problem):
         return [source]
-    outline = _validate(DefsFile, source.data, source, ())
+    outline = validate(DefsFile, source.data, source, ())
     if isinstance(outline, list):
         return outline
     kind = ATTRIBUTES.get(outline.type)
     if kind is None:
-        text = f"unknown type {outline.type!r}{graph.nearest(outline.type, ATTRIBUTES)} There are: "
+        text = f"unknown type {outline.type!r}{nearest(outline.type, ATTRIBUTES)} There are: "
         return [source.problem(("type",), text + ", ".join(ATTRIBUTES))]
-    attributes = _validate(kind, outline.attributes, source, ("attributes",))
+    attributes = validate(kind, outline.attributes, source, ("attributes",))
     return attributes if isinstance(attributes, list) else _Parsed(source, attributes)
 
 
-def _validate(model: type[_Model], data: object, source: Source, at: Path_) -> _Model | list[Problem]:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        return [source.problem((*at, *e["loc"]), _explain(e, model)) for e in error.errors()]
-
-
-def _explain(error: Mapping[str, Any], model: type[BaseModel]) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        name, allowed = str(error["loc"][-1]), _keys_at(model, error["loc"][:-1])
-        return f"unknown key {where!r}{graph.nearest(name, allowed)} Allowed: {', '.join(allowed)}"
-    if error["type"] == "missing":
-        return f"{where!r} is missing"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
-
-
-def _keys_at(model: type[BaseModel], loc: Iterable[str | int]) -> list[str]:
-    """The keys that the model nested at `loc` takes."""
-    for part in loc:
-        field = model.model_fields.get(str(part))
-        if field is not None:
-            nested = _model_in(field.annotation)
-            model = nested or model
-    return sorted(model.model_fields)
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((m for m in map(_model_in, get_args(annotation)) if m), None)
-
-
 def _unknown_needs(key: str, one: _Parsed, known: set[str]) -> list[Problem]:
-    """Also those of profiles that are not in use now."""
-    written: dict[Path_, Sequence[str]] = {("attributes", "needs"): one.attributes.needs}
-    if isinstance(one.attributes, ReleaseAttributes):
-        for profile, overlay in one.attributes.profiles.items():
-            written["attributes", "profiles", profile, "needs"] = overlay.needs or ()
+    """Also those of overlays that are not in use now."""
+    written: dict[Place, Sequence[str]] = {("attributes", "needs"): one.attributes.needs}
+    for name, overlay in _overlays(one).items():
+        written["attributes", "overlays", name, "needs"] = overlay.needs or ()
     return [
         one.source.problem(
             (*path, i),
-            f"{key} needs {need!r}, which is no component{graph.nearest(need, known)} There are: "
-            + ", ".join(sorted(known)),
+            f"{key} needs {need!r}, which is no component{nearest(need, known)} There are: " + ", ".join(sorted(known)),
         )
         for path, needs in written.items()
         for i, need in enumerate(needs)
@@ -161,26 +163,32 @@ def _duplicate_releases(parsed: Mapping[str, _Parsed], components: Mapping[str, 
     return problems
 
 
-def _resolve(key: str, one: _Parsed, settings: Settings) -> Component | list[Problem]:
-    """One component under the profile: overlay merged, references replaced, checks and chart found."""
+def _resolve(key: str, one: _Parsed, environment: Environment) -> Component | list[Problem]:
+    """One component in the environment: overlays merged, references replaced, checks and chart found."""
     attributes, source = one.attributes, one.source
-    problems: list[Problem] = []
-    overlay, values = Overlay(), {}
-    names: dict[str, Any] = {"domain": settings.domain, "profile": settings.profile, "namespace": attributes.namespace}
+    problems = _contradictions(one, environment)
+    overlay, by = combine(_overlays(one), environment.overlays)
+    names: dict[str, Any] = {
+        "domain": environment.domain,
+        "environment": environment.name,
+        "namespace": attributes.namespace,
+    }
+    values = {}
     if isinstance(attributes, ReleaseAttributes):
-        overlay = attributes.profiles.get(settings.profile, Overlay())
         values = merge(attributes.values, overlay.values)
         try:
             names["values"] = values = substitute(values, names)
         except UnknownReference as error:
-            own: Path_ = ("attributes", "profiles", settings.profile, "values", *error.path)
-            path = own if source.holds(own) else ("attributes", "values", *error.path)
+            overlaid = [("attributes", "overlays", name, "values", *error.path) for name in environment.overlays]
+            path = next(filter(source.holds, reversed(overlaid)), ("attributes", "values", *error.path))
             problems.append(source.problem(path, str(error)))
     checks = _checks(one, names, problems)
     content = _content(one, names, problems)
     release = None
     if isinstance(attributes, ReleaseAttributes):
-        release = _release(key, attributes, settings.profile, values, source, problems)
+        at: Place = ("attributes", "overlays", by["chart"]) if overlay.chart else ("attributes",)
+        chart = _chart(overlay.chart or attributes.chart, (*at, "chart", "path"), source, problems)
+        release = _release(key, attributes, chart, values, needs_registry=overlay.needs_registry)
     endpoints = []
     for i, endpoint in enumerate(attributes.endpoints):
         try:
@@ -212,10 +220,21 @@ def _resolve(key: str, one: _Parsed, settings: Settings) -> Component | list[Pro
     )
 
 
+def _contradictions(one: _Parsed, environment: Environment) -> list[Problem]:
+    return [
+        one.source.problem(
+            ("attributes", "overlays", found.second, found.key),
+            f"overlays {found.first!r} and {found.second!r} of environment {environment.name!r} contradict each other:"
+            f" each says another `{found.key}`",
+        )
+        for found in contradictions(_overlays(one), environment.overlays)
+    ]
+
+
 def _checks(one: _Parsed, names: Mapping[str, Any], problems: list[Problem]) -> dict[str, Check]:
     checks: dict[str, Check] = {}
     for i, written in enumerate(one.attributes.checks):
-        path: Path_ = ("attributes", "checks", i)
+        path: Place = ("attributes", "checks", i)
         check = _typed(written, registry.check_type, names, one.source, path, problems)
         if not isinstance(check, Check):
             continue
@@ -233,7 +252,7 @@ RESERVED_CHECKS = ("ready", "in_sync", "healthy")
 def _content(one: _Parsed, names: Mapping[str, Any], problems: list[Problem]) -> Content | None:
     if not isinstance(one.attributes, ContentAttributes):
         return None
-    path: Path_ = ("attributes", "content")
+    path: Place = ("attributes", "content")
     found = _typed(one.attributes.content, registry.content_type, names, one.source, path, problems)
     return found if isinstance(found, Content) else None
 
@@ -243,7 +262,7 @@ def _typed(
     find: Any,
     names: Mapping[str, Any],
     source: Source,
-    path: Path_,
+    path: Place,
     problems: list[Problem],
 ) -> BaseModel | None:
     """The model that `type:` names, validated with the rest of the mapping; None after noting a problem."""
@@ -252,7 +271,7 @@ def _typed(
         return None
     try:
         model = find(written["type"])
-        found: BaseModel | list[Problem] = _validate(model, substitute(written, names), source, path)
+        found: BaseModel | list[Problem] = validate(model, substitute(written, names), source, path)
     except registry.UnknownType as error:
         problems.append(source.problem((*path, "type"), str(error)))
         return None
@@ -265,19 +284,7 @@ def _typed(
     return found
 
 
-def _release(
-    key: str,
-    attributes: ReleaseAttributes,
-    profile: Profile,
-    values: Mapping[str, Any],
-    source: Source,
-    problems: list[Problem],
-) -> Release:
-    at: Path_ = ("attributes", "chart", "path")
-    ref = attributes.chart
-    overlay = attributes.profiles.get(profile)
-    if overlay is not None and overlay.chart is not None:
-        at, ref = ("attributes", "profiles", profile, "chart", "path"), overlay.chart
+def _chart(ref: ChartRef, at: Place, source: Source, problems: list[Problem]) -> Chart:
     folder = _chart_folder(ref, source.file.parent)
     if ref.path is not None and folder is None:
         problems.append(
@@ -285,14 +292,20 @@ def _release(
                 at, f"there is no chart at {ref.path!r} (no {ref.path}/Chart.yaml here or in a folder above)"
             )
         )
+    return Chart(ref, folder)
+
+
+def _release(
+    key: str, attributes: ReleaseAttributes, chart: Chart, values: Mapping[str, Any], *, needs_registry: bool
+) -> Release:
     return Release(
         name=attributes.release or key.replace("_", "-"),
         namespace=attributes.namespace,
         namespaces=_unique([attributes.namespace, *attributes.namespaces, *_secret_namespaces(attributes)]),
-        chart=Chart(ref, folder),
+        chart=chart,
         values=values,
         stateful=attributes.stateful,
-        needs_registry=bool(overlay and overlay.needs_registry),
+        needs_registry=needs_registry,
     )
 
 

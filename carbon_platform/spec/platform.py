@@ -1,18 +1,20 @@
-"""The platform as one profile resolves it: components that can be acted on."""
+"""The platform as one environment resolves it: components that can be acted on."""
 
 import dataclasses
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
-from carbon_platform.settings import Profile
 from carbon_platform.spec import graph
 from carbon_platform.spec.component import ChartRef, DriftSpec, EndpointSpec, HealSpec, SecretSpec
+
+_TEMPLATES = re.compile(r"(^|/)(templates/|(Chart|values)\.yaml$)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,17 @@ class Chart:
             digest.update(name.encode() + b"\0")
             digest.update(file.read_bytes() + b"\0")
         return digest.hexdigest()
+
+    @functools.cached_property
+    def text(self) -> str | None:
+        """What its templates and metadata say, in one; None where it can't be read: it is elsewhere, or packed."""
+        if self.folder is None:
+            return None
+        files = list(_files(self.folder))
+        if any(name.endswith((".tgz", ".tar.gz")) for _, name in files):
+            return None
+        read = [file for file, name in files if _TEMPLATES.search(name)]
+        return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in read)
 
 
 def _files(folder: Path, prefix: str = "") -> Iterable[tuple[Path, str]]:
@@ -61,7 +74,7 @@ class Release:
 
 @dataclasses.dataclass(frozen=True)
 class Component:
-    """One asset of the platform under one profile."""
+    """One asset of the platform in one environment."""
 
     key: str
     file: Path
@@ -116,9 +129,9 @@ def _digest(value: object) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Platform:
-    """All components under one profile. Valid by construction: needs exist, there is no cycle."""
+    """All components in one environment. Valid by construction: needs exist, there is no cycle."""
 
-    profile: Profile
+    environment: str
     components: Mapping[str, Component]
 
     @functools.cached_property

@@ -11,7 +11,7 @@ import carbon_platform.checks
 import carbon_platform.content
 from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
-from carbon_platform.spec.graph import nearest
+from carbon_platform.source import nearest
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.components.definition import platform as loaded_platform
 from carbon_platform.local import supervision
 from carbon_platform.local.cluster import LocalCluster
-from carbon_platform.local.layout import Layout
+from carbon_platform.local.temporary import temporary
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.settings import Settings, settings
 from tests.cluster.platform import Platform
@@ -32,29 +31,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("0.0.0.0", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A control plane with two simulated nodes; gone afterwards, with every process of it."""
     folder = tmp_path_factory.mktemp("cluster") / "c"
-    api, etcd, peer = _free_ports(3)
-    layout = Layout(folder, api_port=api, etcd_port=etcd, etcd_peer_port=peer, real_node=False, context=CONTEXT)
-    made = LocalCluster(layout, Settings().cache, report=print)
-    try:
+    with temporary(folder, CONTEXT, Settings().cache, print) as made:
         made.up(simulated_nodes=2)
         yield made
-    finally:
-        made.down(delete_data=True)
     assert supervision.ours(folder) == []
     assert not folder.exists()
 

@@ -23,9 +23,11 @@ from carbon_platform.materialization.release import materialize_release
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.settings import Settings
 from tests.cluster.waiting import until
-from tests.definitions import Definitions
+from tests.definitions import Definitions, environments
 
 CARBON = Path(sys.executable).with_name("carbon")
+ENVIRONMENT = "test"
+"""Of all these platforms, as they share a cluster."""
 CHARTS = Path(__file__).parent / "charts"
 API_VERSIONS = {kind: api_version for api_version, kind in BUILT_IN}
 
@@ -43,20 +45,25 @@ class Platform(Definitions):
             "CARBON_HOME": str(self.home),
             "CARBON_CACHE": str(cache),
             "CARBON_DEFS": str(self.defs),
-            "CARBON_CONTEXT": cluster.layout.context,
-            "CARBON_KUBECONFIG": str(cluster.layout.kubeconfig),
+            "CARBON_ENV": ENVIRONMENT,
             "CARBON_SETTLE_SECONDS": "0",
         }
+        self.reach_by(cluster.layout.kubeconfig)
+
+    def reach_by(self, kubeconfig: Path, name: str = ENVIRONMENT, **said: Any) -> None:
+        """From now on Carbon reaches the cluster by this kubeconfig, in the environment of this name."""
+        cluster = {"context": self.cluster.layout.context, "kubeconfig": str(kubeconfig)}
+        file = environments(self.folder, {name: {"cluster": cluster} | said})
+        self.environment |= {"CARBON_ENVIRONMENTS": str(file), "CARBON_ENV": name}
 
     def define(self, key: str = "app", **attributes: Any) -> None:
         """A release of the small chart."""
         self.release(key, **{"namespace": self.namespace, "chart": {"path": "charts/app"}, **attributes})
 
-    def settings(self, profile: Any = "local", **changed: Any) -> Settings:
+    def settings(self, environment: str = "", **changed: Any) -> Settings:
         """The settings that the environment says, for use in the test's own process."""
-        layout = self.cluster.layout
-        told = {"home": self.home, "cache": self._cache, "defs": self.defs, "settle_seconds": 0, "profile": profile}
-        return Settings(**told | {"context": layout.context, "kubeconfig": layout.kubeconfig} | changed)
+        told = {"home": self.home, "cache": self._cache, "defs": str(self.defs), "settle_seconds": 0}
+        return Settings(**told | {"env": environment or self.environment["CARBON_ENV"]} | changed)
 
     async def up(self, session: Session, key: str = "app", **options: Any) -> Outcome:
         """Materialize one component in this process, as its asset does."""
@@ -78,15 +85,15 @@ class Platform(Definitions):
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
-    def run(self, *arguments: str, code: int = 0, seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int | None = 0, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         """Carbon, run to its end."""
         done = subprocess.run(
             [CARBON, *arguments], env=self.environment, capture_output=True, text=True, timeout=seconds, check=False
         )
-        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert code in {None, done.returncode}, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def json(self, *arguments: str, code: int = 0) -> Any:
+    def json(self, *arguments: str, code: int | None = 0) -> Any:
         """What Carbon prints as JSON."""
         return json.loads(self.run(*arguments, "--json", code=code).stdout)
 

@@ -16,7 +16,6 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError, CheckFailed, DataAtRisk
-from carbon_platform.healing import watcher
 from carbon_platform.healing.symptoms import Sign
 from carbon_platform.healing.watcher import View
 from carbon_platform.materialization.checked import checked
@@ -25,9 +24,7 @@ from carbon_platform.materialization.release import materialize_release
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
-from carbon_platform.release.helm import HelmFailed
 from carbon_platform.release.lease import process
-from carbon_platform.release.render import Desired, render
 from tests.cluster.healing import healing, live
 from tests.cluster.platform import Platform
 from tests.cluster.waiting import until
@@ -215,28 +212,6 @@ async def test_a_definition_and_a_chart_that_change_are_followed(
         await delete_deployment(platform, api)
         assert (await loop.heal()).outcome == "healed"
         assert (await live(platform, api, "ConfigMap"))["data"] == {"message": "of the chart"}
-
-
-async def test_a_chart_that_could_not_be_rendered_once_is_watched_all_the_same(
-    platform: Platform, session: Session, api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    platform.define()
-    await platform.up(session)
-    times = 0
-
-    async def fails_once(*arguments: Any) -> Desired:
-        nonlocal times
-        times += 1
-        if times == 1:
-            raise HelmFailed("helm was killed", "no memory was left")
-        return await render(*arguments)
-
-    monkeypatch.setattr(watcher, "render", fails_once)
-    monkeypatch.setattr(watcher, "_INCOMPLETE_SECONDS", 0.5)
-    async with healing(platform, session) as loop:
-        await delete_deployment(platform, api)
-        assert (await loop.heal()).outcome == "healed"
-        assert times == 2
 
 
 def digest(platform: Platform) -> str:

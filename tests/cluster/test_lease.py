@@ -172,7 +172,7 @@ async def test_what_changed_while_waiting_is_planned_anew(
             await waiting.wait()
     release = platform.load().components["app"].release
     assert release is not None
-    assert await session.helm.upgrade(release, "by another writer") == 2
+    assert await session.helm.upgrade(release, "", "by=another", "by another writer", 60) == 2
     await api.delete(platform.name("Lease", "carbon-app"))
     outcome = await mine
     assert (outcome.revision, outcome.applied, outcome.verified) == (2, False, True)

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from carbon_platform.errors import Conflict
 from carbon_platform.local import supervision
 from carbon_platform.local.cluster import LocalCluster, existing
 from carbon_platform.local.layout import Layout
-from carbon_platform.local.ports import free_ports
+from carbon_platform.local.temporary import end_abandoned, temporary
 from carbon_platform.settings import Settings
 from tests.cluster.waiting import until
 
@@ -26,12 +28,11 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture
 def another() -> Iterator[LocalCluster]:
     """A second control plane, not up yet."""
-    with tempfile.TemporaryDirectory(prefix="carbon-") as folder:
-        api_port, etcd_port, peer_port = free_ports(3)
-        layout = Layout(Path(folder) / "with space", api_port, etcd_port, peer_port, real_node=False)
-        cluster = LocalCluster(layout, Settings().cache, print)
+    with (
+        tempfile.TemporaryDirectory(prefix="carbon-") as folder,
+        temporary(Path(folder) / "with space", "carbon-another", Settings().cache, print) as cluster,
+    ):
         yield cluster
-        cluster.down(delete_data=True)
 
 
 def _pids(cluster: LocalCluster) -> dict[str, int]:
@@ -75,6 +76,61 @@ async def test_what_it_stores_survives_being_killed_and_being_stopped(another: L
     await _in_thread(another.up)
     async with another.api() as api:
         assert await api.get(name) is not None
+
+
+CREATOR = """
+import sys, time
+from pathlib import Path
+from carbon_platform.local.temporary import temporary
+from carbon_platform.settings import Settings
+with temporary(Path(sys.argv[1]), "carbon-killed", Settings().cache, lambda told: None) as cluster:
+    cluster.up()
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def creator(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has brought up a control plane in `tmp_path / "c"`, and would go on."""
+    command = [sys.executable, "-c", CREATOR, str(tmp_path / "c")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+async def test_when_its_creator_is_killed_a_temporary_control_plane_ends_with_its_data(
+    creator: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "c"
+    assert supervision.ours(folder)
+    creator.kill()
+
+    async def left() -> tuple[list[int], bool]:
+        return supervision.ours(folder), folder.exists()
+
+    await until(left, ([], False))
+
+
+async def test_when_who_waits_for_that_is_killed_too_the_next_one_that_is_made_ends_it(
+    creator: subprocess.Popen[str], cluster: LocalCluster, tmp_path: Path
+) -> None:
+    folder, others = tmp_path / "c", _pids(cluster)
+    for pid in [*_children(creator.pid), creator.pid]:
+        os.kill(pid, signal.SIGKILL)
+    creator.wait()
+    assert supervision.ours(folder)
+    await _in_thread(lambda: end_abandoned(print))
+    assert (supervision.ours(folder), folder.exists()) == ([], False)
+    assert _pids(cluster) == others, "one whose creator lives is left alone"
 
 
 async def test_a_taken_port_is_refused_with_who_has_it(cluster: LocalCluster, another: LocalCluster) -> None:

@@ -129,7 +129,7 @@ async def test_everything_that_is_not_allowed_is_named_at_once_and_nothing_is_ch
     platform: Platform, user: User, everything: Everything
 ) -> None:
     platform.define(secrets=[{"name": "login", "keys": {"password": {"generate": 16}}}])
-    platform.environment["CARBON_KUBECONFIG"] = str(await user.may(*READ))
+    platform.reach_by(await user.may(*READ))
     done = platform.run("up", code=1)
     told = done.stdout + done.stderr
     for denied in (
@@ -153,8 +153,8 @@ async def test_who_may_not_even_plan_is_told_everything_at_once(
     await platform.up(session)
     before = await everything()
     platform.define(values={"message": "new"})
-    restricted = platform.settings(kubeconfig=await user.may(*READ))
-    async with open_session(restricted) as poor:
+    platform.reach_by(await user.may(*READ))
+    async with open_session(platform.settings()) as poor:
         told = await refused(platform, poor, PermissionDenied)
     for kind in ("configmaps", "services", "deployments.apps"):
         assert f"not allowed to patch {kind} in namespace {platform.namespace}" in told
@@ -171,7 +171,7 @@ async def test_who_may_do_all_that_a_release_takes_needs_no_more(platform: Platf
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": write},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": write},
     ]
-    platform.environment["CARBON_KUBECONFIG"] = str(await user.may(*READ, *rules))
+    platform.reach_by(await user.may(*READ, *rules))
     assert platform.json("up")["components"][0]["state"] == "verified"
 
 
@@ -181,7 +181,7 @@ async def test_a_user_whom_nobody_knows_is_told(platform: Platform, tmp_path: Pa
     told["users"][0]["user"] = {"token": "stale"}
     file = tmp_path / "unknown"
     file.write_text(yaml.safe_dump(told), encoding="utf-8")
-    platform.environment["CARBON_KUBECONFIG"] = str(file)
+    platform.reach_by(file)
     done = platform.run("up", code=1)
     assert "the API server does not know this user" in done.stderr
     assert "renew the credentials" in done.stderr

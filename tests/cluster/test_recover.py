@@ -122,8 +122,9 @@ async def test_a_release_that_did_not_become_ready_is_told_early_and_mended_by_t
     with pytest.raises(NotReady) as caught:
         async with asyncio.timeout(120):
             await platform.up(session)
-    assert "unschedulable" in caught.value.summary
-    assert "no node has room for it" in caught.value.cause
+    assert "insufficient memory" in caught.value.summary
+    assert "2 of 2 nodes have too little memory left" in caught.value.cause
+    assert "container main requests cpu 1m, memory 10Ti" in caught.value.evidence
     assert platform.states() == {"app": "failed"}
     live = await api.get(platform.name("Deployment", "app"))
     assert live is not None

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from carbon_platform.cluster.target import LOCAL_CONTEXT
+from carbon_platform.environment import LOCAL, LOCAL_CONTEXT
 from carbon_platform.settings import Settings
 from carbon_platform.spec.load import load_platform
+from tests.definitions import environments
 
 CARBON = Path(sys.executable).with_name("carbon")
 CHARTS = Path(__file__).parent / "charts"
@@ -125,12 +126,13 @@ class OwnPlatform:
     def __init__(self, folder: Path, kubeconfig: Path, namespace: str) -> None:
         self.defs, self.namespace = folder / "defs", namespace
         self.home = folder / "home"
+        cluster = {"context": LOCAL_CONTEXT, "kubeconfig": str(kubeconfig)}
         (folder / "charts").symlink_to(CHARTS)
         self.carbon = Carbon(
             CARBON_HOME=str(self.home),
             CARBON_DEFS=str(self.defs),
-            CARBON_CONTEXT=LOCAL_CONTEXT,
-            CARBON_KUBECONFIG=str(kubeconfig),
+            CARBON_ENV=LOCAL,
+            CARBON_ENVIRONMENTS=str(environments(folder, {LOCAL: {"cluster": cluster}})),
         )
 
     def define(self, key: str, **attributes: Any) -> None:

@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from carbon_platform.local.images.registries import probe
-from carbon_platform.settings import Profile, Settings
+from carbon_platform.settings import Settings
 from carbon_platform.spec.load import load_platform
+from tests.definitions import environments
 from tests.e2e.conftest import Carbon, OwnPlatform
 from tests.stand_ins.datahub.image import REPOSITORY, TAG, provide_image
 
@@ -66,7 +67,7 @@ def definition(namespace: str) -> dict[str, Any]:
     values["images"] = images
     values["database"] = {"host": "postgres-workflow-service.data-platform", "name": DATABASE, "user": DATABASE}
     values["kafka"] |= {"prefix": PREFIX}
-    attributes["profiles"]["local"]["values"] |= {part: {"resources": small} for part in parts}
+    attributes["overlays"]["local"]["values"] |= {part: {"resources": small} for part in parts}
     attributes["secrets"][0]["keys"] = {"password": {"literal": PASSWORD}}
     return {**attributes, "namespace": namespace, "needs": [], "chart": {"path": "platform/datahub"}}
 
@@ -194,9 +195,10 @@ def test_the_platforms_own_datahub_is_blocked_with_the_registrys_reason_and_noth
     assert took < 30
 
 
-@pytest.mark.parametrize("profile", ["local", "production"])
-def test_the_definition_renders_in_both_profiles(profile: Profile, tmp_path: Path) -> None:
-    component = load_platform(Settings(profile=profile)).components["datahub"]
+@pytest.mark.parametrize("overlay", ["local", "production"])
+def test_the_definition_renders_with_both_overlays(overlay: str, tmp_path: Path) -> None:
+    file = environments(tmp_path, {"its": {"cluster": {"context": "its"}, "overlays": [overlay]}})
+    component = load_platform(Settings(environments=file, env="its")).components["datahub"]
     assert component.release
     assert component.release.chart.folder
     values = tmp_path / "values.yaml"
@@ -226,7 +228,7 @@ def test_the_definition_renders_in_both_profiles(profile: Profile, tmp_path: Pat
     }
     assert workloads["Job", "datahub-system-update"]["metadata"]["annotations"] == {"carbon/idempotent": "true"}
     frontends = workloads["Deployment", "datahub-frontend"]["spec"]["replicas"]
-    assert frontends == {"local": 1, "production": 2}[profile]
+    assert frontends == {"local": 1, "production": 2}[overlay]
     for one in workloads.values():
         pod = one["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"]

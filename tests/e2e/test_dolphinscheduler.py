@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from carbon_platform.settings import Settings
+from carbon_platform.environment import SHIPPED
 from carbon_platform.spec.fields import merge
 from tests.e2e.conftest import Carbon, OwnPlatform
 from tests.stand_ins.dolphinscheduler.image import REFERENCE, provide_image
@@ -55,7 +55,7 @@ def sql(kubectl: Kubectl) -> Sql:
 
 def attributes(key: str) -> dict[str, Any]:
     """What the platform's own definition of a component says."""
-    text = (Settings().defs / key / "defs.yaml").read_text(encoding="utf-8")
+    text = (SHIPPED / key / "defs.yaml").read_text(encoding="utf-8")
     told: dict[str, Any] = yaml.safe_load(text)["attributes"]
     return told
 
@@ -86,7 +86,7 @@ class StandInPlatform(OwnPlatform):
         for role in ("api", "master", "worker", "alert"):
             small = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "160Mi"}}
             elsewhere[role] = {"image": self._image(), "env": {"STAND_IN_ROLE": role}, "resources": small}
-        profile = merge(merge(told["profiles"]["local"]["values"], elsewhere), values)
+        overlay = merge(merge(told["overlays"]["local"]["values"], elsewhere), values)
         store = {k: {"value_from": self._from_store(k)} for k in ("access-key", "secret-key")}
         own = [
             {"name": "dolphinscheduler-admin", "keys": {"password": {"generate": 32}}},
@@ -94,7 +94,7 @@ class StandInPlatform(OwnPlatform):
             {"name": "object-store-credentials", "keys": store},
         ]
         changed = {"needs": [], "chart": {"path": "real/dolphinscheduler"}, "secrets": own}
-        changed |= {"namespace": self.namespace, "profiles": {"local": {"values": profile}}}
+        changed |= {"namespace": self.namespace, "overlays": {"local": {"values": overlay}}}
         self.define("dolphinscheduler", **told | changed)
 
     @staticmethod

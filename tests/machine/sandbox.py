@@ -32,7 +32,11 @@ class Sandbox:
         self.home.mkdir(parents=True)
         namespaces = ["--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "--propagation", "slave"]
         self._holder = subprocess.Popen(
-            ["unshare", *namespaces, "bash", "-c", _PREPARE], stdout=subprocess.PIPE, text=True, start_new_session=True
+            # What ends these tests, if only by a signal that can't be caught, ends the sandbox.
+            ["setpriv", "--pdeathsig", "KILL", "unshare", *namespaces, "bash", "-c", _PREPARE],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == "ready\n"

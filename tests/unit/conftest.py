@@ -10,7 +10,7 @@ from carbon_platform.settings import settings
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [n for n in os.environ if n.startswith("CARBON_")]:
+    for name in [n for n in os.environ if n.startswith("CARBON_") or n == "KUBERNETES_SERVICE_HOST"]:
         monkeypatch.delenv(name)
     settings.cache_clear()
     yield

@@ -31,6 +31,8 @@ RECORDS = st.builds(
     failure=TEXT,
     blocked=st.booleans(),
     checks=st.lists(CHECKS, max_size=2).map(tuple),
+    generated=st.lists(TEXT, max_size=2).map(tuple),
+    content=st.lists(TEXT, max_size=2).map(tuple),
 )
 
 
@@ -39,7 +41,7 @@ def test_a_record_is_read_as_it_was_put(tmp_path_factory: object, record: Record
     records = Records(tmp_path_factory.mktemp("records") / "new" / "r.db", "cluster")  # type: ignore[attr-defined]
     records.put(record)
     assert records.get(record.component) == record
-    assert records.all() == {record.component: record}
+    assert records.all() == ({} if record == Record(record.component) else {record.component: record})
 
 
 def test_nothing_known_is_an_empty_record_and_no_file(tmp_path: Path) -> None:
@@ -55,6 +57,39 @@ def test_clusters_do_not_see_each_others_records(tmp_path: Path) -> None:
     one.forget("app")
     assert one.all() == {}
     assert other.get("app").digest == "2"
+
+
+def test_what_was_forgotten_is_not_brought_back_by_who_began_before(tmp_path: Path) -> None:
+    records = Records(tmp_path / "r.db", "cluster")
+    records.put(Record("app", "1", generated=("here/login/password",)))
+    began = records.get("app").life
+    records.forget("app")
+    nothing = records.get("app")
+    assert records.update("app", lambda record: dataclasses.replace(record, digest="1"), life=began) == nothing
+    assert (records.get("app"), records.all()) == (nothing, {})
+    now = nothing.life
+    assert records.update("app", lambda record: dataclasses.replace(record, digest="2"), life=now).digest == "2"
+    assert records.all()["app"].generated == ()
+
+
+def test_what_is_forgotten_twice_is_forgotten_to_who_began_in_between(tmp_path: Path) -> None:
+    records = Records(tmp_path / "r.db", "cluster")
+    records.forget("app")
+    between = records.get("app").life
+    records.forget("app")
+    records.update("app", lambda record: dataclasses.replace(record, digest="1"), life=between)
+    assert records.all() == {}
+
+
+def test_what_is_known_under_another_name_is_taken_over_where_nothing_is_known_yet(tmp_path: Path) -> None:
+    before, now = (Records(tmp_path / "records.db", name) for name in ("c before", "c now"))
+    for record in (Record("app", digest="old"), Record("db", volumes={"here/data": "1"})):
+        before.put(record)
+    now.put(Record("app", digest="new"))
+    now.take_over("c before")
+    assert {key: record.digest for key, record in now.all().items()} == {"app": "new", "db": ""}
+    assert now.get("db").volumes == {"here/data": "1"}
+    assert before.get("app").digest == "old"
 
 
 def test_many_at_once_lose_nothing(tmp_path: Path) -> None:

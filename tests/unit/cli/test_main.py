@@ -12,9 +12,11 @@ import pytest
 import typer.main
 
 from carbon_platform.cli import cluster
-from carbon_platform.cli.main import app, main
+from carbon_platform.cli.environments import names
+from carbon_platform.cli.main import app, env_first, main
 from carbon_platform.errors import CarbonError
-from tests.definitions import Definitions
+from carbon_platform.settings import settings
+from tests.definitions import Definitions, environments
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_without_a_cluster_the_state_is_unknown_and_not_broken(
     assert '"state": "unknown"' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["--profile", "staging", "plan"], ["plan", "--nothing"], ["fly"]])
+@pytest.mark.parametrize("arguments", [["--env", "staging", "plan"], ["plan", "--nothing"], ["fly"]])
 def test_wrong_usage_ends_with_two(
     arguments: list[str], told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,33 +71,64 @@ def test_wrong_usage_ends_with_two(
     assert capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "summary", "cause"),
-    [
-        (["--profile", "staging"], "--profile 'staging' is no profile", "there are: local, production"),
-        (["--kubeconfig", "/nowhere"], "--kubeconfig '/nowhere' can't be read", "there is no such file"),
-    ],
-)
-def test_a_wrong_option_before_the_command_is_told_as_one_and_not_as_a_variable(
-    arguments: list[str],
-    summary: str,
-    cause: str,
-    told: Definitions,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("name", ["profile", "context", "kubeconfig"])
+def test_an_option_of_before_environments_is_told_with_what_to_write_instead(
+    name: str, told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert carbon(monkeypatch, *arguments, "status") == 2
+    assert carbon(monkeypatch, f"--{name}", "prod", "status") == 2
     err = capsys.readouterr().err
-    assert f"error: {summary}\ncause: {cause}\n" in err
-    assert "environment" not in err
+    assert f"error: --{name} is gone\n" in err
+    assert "environments.yaml" in err
+    assert "--env NAME" in err
+
+
+@pytest.mark.parametrize("name", ["PROFILE", "CONTEXT", "KUBECONFIG", "DOMAIN"])
+def test_a_variable_of_before_environments_is_told_with_what_to_write_instead(
+    name: str, told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"CARBON_{name}", "prod")
+    assert carbon(monkeypatch, "status") == 2
+    err = capsys.readouterr().err
+    assert f"error: CARBON_{name} is gone\n" in err
+    assert "environments.yaml" in err
+
+
+ANYWHERE = {
+    "before the command": ["--env", "prod", "up", "app"],
+    "after the command": ["up", "--env", "prod", "app"],
+    "at the end": ["up", "app", "--env=prod"],
+}
+
+
+@pytest.mark.parametrize("arguments", ANYWHERE.values(), ids=ANYWHERE.keys())
+def test_the_environment_may_be_named_anywhere(arguments: list[str]) -> None:
+    assert [word for word in env_first(arguments) if "prod" not in word and word != "--env"] == ["up", "app"]
+    assert env_first(arguments)[0].startswith("--env")
+
+
+def test_the_last_environment_that_was_named_is_meant_and_what_is_no_option_stays() -> None:
+    assert env_first(["--env", "a", "up", "--env=b"]) == ["--env", "a", "--env=b", "up"]
+    assert env_first(["open", "--", "--env", "a"]) == ["open", "--", "--env", "a"]
+    assert env_first(["up", "--env"]) == ["up", "--env"]
+
+
+def test_an_environment_that_there_is_not_is_told_with_those_there_are(
+    told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environments(told.folder, {"production": {"cluster": {"context": "prod"}}})
+    assert carbon(monkeypatch, "status", "--env", "prodcution") == 2
+    err = capsys.readouterr().err
+    assert "no environment is called 'prodcution'" in err
+    assert "did you mean 'production'?" in err
+    assert "local, production" in err
 
 
 def test_a_wrong_variable_is_told_as_one(
     told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("CARBON_PROFILE", "staging")
+    monkeypatch.setenv("CARBON_API_PORT", "none")
     assert carbon(monkeypatch, "status") == 2
-    assert "CARBON_PROFILE='staging'" in capsys.readouterr().err
+    assert "CARBON_API_PORT='none'" in capsys.readouterr().err
 
 
 def test_wrong_definitions_end_with_two_and_every_line(
@@ -104,6 +137,54 @@ def test_wrong_definitions_end_with_two_and_every_line(
     told.release("app", needs=["nobody"])
     assert carbon(monkeypatch, "plan") == 2
     assert f"{told.file('app')}:" in capsys.readouterr().err
+
+
+def test_every_environment_is_listed_and_the_chosen_one_is_marked(
+    told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"cluster": {"context": "prod"}, "overlays": ["base", "eu"], "state": "kept", "confirm": True}
+    file = environments(told.folder, {"production": said}, definitions=["shipped"])
+    assert carbon(monkeypatch, "env", "list", "--env", "production", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    common = {"domain": "254carbon.com"}
+    assert listed == {
+        "file": str(file),
+        "chosen": "production",
+        "definitions": [str(told.defs)],
+        "environments": [
+            {
+                "name": "local",
+                "chosen": False,
+                "cluster": "local",
+                "overlays": ["local"],
+                "state": str(told.folder / "home"),
+                "confirm": False,
+            }
+            | common,
+            {
+                "name": "production",
+                "chosen": True,
+                "cluster": "prod",
+                "overlays": ["base", "eu"],
+                "state": str(told.folder / "kept"),
+                "confirm": True,
+            }
+            | common,
+        ],
+    }
+    settings.cache_clear()
+    assert carbon(monkeypatch, "env", "--env=production") == 0
+    chosen = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("*"))
+    assert "production" in chosen
+    assert "base, eu" in chosen
+
+
+def test_environments_are_completed_by_name(told: Definitions) -> None:
+    file = environments(told.folder, {"production": {"cluster": {"context": "prod"}}})
+    assert names() == ["local", "production"]
+    settings.cache_clear()
+    file.write_text("environments: [", encoding="utf-8")
+    assert names() == []
 
 
 NO_CLUSTER = "there is no local cluster on this machine"
@@ -118,7 +199,7 @@ NO_CLUSTER = "there is no local cluster on this machine"
         (["open", "app"], 1, NO_CLUSTER),
         (["down", "--yes"], 1, NO_CLUSTER),
         (["status", "ap"], 2, "no component is called 'ap'"),
-        (["--profile", "staging", "status"], 2, "--profile 'staging' is no profile"),
+        (["--env", "staging", "status"], 2, "no environment is called 'staging'"),
         (["cluster", "down", "--delete-data"], 2, "this must be confirmed, and there is no terminal to ask on"),
     ],
 )
@@ -223,9 +304,8 @@ def test_help_names_the_variable_of_each_option(
 ) -> None:
     assert carbon(monkeypatch, "--help") == 0
     shown = " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
-    assert "local or production. [env: CARBON_PROFILE]" in shown
-    assert "the local cluster when not given. [env: CARBON_CONTEXT]" in shown
-    assert "Kubeconfig file. [env: CARBON_KUBECONFIG]" in shown
+    assert "Environment by name; local when not given. Also after the command. [env: CARBON_ENV]" in shown
+    assert "--profile" not in shown
 
 
 def every_command() -> list[tuple[str, ...]]:

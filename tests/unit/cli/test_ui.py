@@ -15,7 +15,7 @@ from carbon_platform.cli.main import main
 from carbon_platform.cli.ui import _alone
 from carbon_platform.errors import ConfigurationError
 from carbon_platform.local.ports import free_ports
-from tests.definitions import Definitions
+from tests.definitions import Definitions, environments
 
 
 def carbon_ui(monkeypatch: pytest.MonkeyPatch, definitions: Definitions, *arguments: str) -> int:
@@ -47,6 +47,17 @@ def test_who_comes_second_is_told_who_serves_and_where(tmp_path: Path) -> None:
     assert error.exit_code == 2
     with _alone(tmp_path / "ui.lock", "http://127.0.0.1:3001"):
         assert "3001" in refused(tmp_path / "ui.lock").cause, "what the one before wrote is gone"
+
+
+def test_healing_in_an_environment_that_asks_begins_with_a_yes(
+    monkeypatch: pytest.MonkeyPatch, definitions: Definitions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environments(definitions.folder, {"local": {"confirm": True}})
+    (port,) = free_ports(1)
+    monkeypatch.setattr(sys, "stdin", None)
+    assert carbon_ui(monkeypatch, definitions, "--port", str(port)) == 2
+    assert "healing changes what breaks in environment 'local'" in capsys.readouterr().err
+    assert carbon_ui(monkeypatch, definitions, "--port", str(port), "--yes") == 0
 
 
 def test_states_are_served_beside_each_other(tmp_path: Path) -> None:

@@ -1,13 +1,19 @@
 """Mirrors of live objects, on an API server that says what a test wants and when."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carbon_platform.cluster import watch
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import BUILT_IN, Resource
 from carbon_platform.cluster.watch import Mirror, Mirrors, wait_until
+from carbon_platform.errors import CarbonError, Unreachable
 
 
 def pod(name: str, version: int) -> Object:
@@ -23,8 +29,12 @@ class FakeApi:
         self.events: asyncio.Queue[tuple[str, Object]] = asyncio.Queue()
         self.watched: list[str] = []
         self.following = 0
+        self.patience = 0.0
+        self.broken: Exception | None = None
 
     async def list_page(self, api_version: str, kind: str, namespace: str | None, labels: str) -> dict[str, Any]:
+        if self.broken:
+            raise self.broken
         return {"items": list(self.live), "metadata": {"resourceVersion": str(self.version)}}
 
     async def resource(self, api_version: str, kind: str) -> Resource:
@@ -38,6 +48,7 @@ class FakeApi:
                 kind, obj = await self.events.get()
                 yield {"type": kind, "object": obj}
         finally:
+            await asyncio.sleep(0)  # a connection takes a moment to be closed
             self.following -= 1
 
 
@@ -102,3 +113,84 @@ async def test_only_so_many_watches_are_kept_that_nobody_uses() -> None:
         assert used in mirrors._open.values()
     await mirrors.close()
     assert api.following == 0
+
+
+USERS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4), st.integers(0, 6), st.booleans()), max_size=25)
+"""Which mirror somebody wants, after how many turns of the loop, for how many, and whether he is interrupted."""
+
+
+@given(USERS)
+def test_however_many_come_and_go_nobody_has_a_mirror_that_is_closed(
+    users: list[tuple[int, int, int, bool]],
+) -> None:
+    async def use(mirrors: Mirrors, which: int, after: int, turns: int) -> None:
+        for _ in range(after):
+            await asyncio.sleep(0)
+        async with mirrors.of("v1", "Pod", f"n{which}") as mirror:
+            for _ in range(turns):
+                assert not mirror.closed
+                await asyncio.sleep(0)
+            assert not mirror.closed
+
+    async def hammer() -> None:
+        api = FakeApi(version=5)
+        mirrors = Mirrors(api)  # type: ignore[arg-type] - the fake
+        tasks = [asyncio.create_task(use(mirrors, which, after, turns)) for which, after, turns, _ in users]
+        for turn in range(4):
+            await asyncio.sleep(0)
+            for task, (_, after, _, interrupted) in zip(tasks, users, strict=True):
+                if interrupted and after == turn:
+                    task.cancel()
+        for found in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(found, BaseException) and not isinstance(found, asyncio.CancelledError):
+                raise found
+        assert len(mirrors._open) <= 2
+        await mirrors.close()
+        assert api.following == 0
+        assert len(asyncio.all_tasks()) == 1, "and nothing is left watching"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "_KEPT", 2)
+        asyncio.run(hammer())
+
+
+async def test_a_list_that_does_not_come_in_time_is_an_api_server_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(FakeApi):
+        async def list_page(self, api_version: str, kind: str, namespace: str | None, labels: str) -> dict[str, Any]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr(watch, "_LIST_SECONDS", 0.01)
+    mirrors = Mirrors(Silent(version=5))  # type: ignore[arg-type] - the fake
+    with pytest.raises(Unreachable, match="Pods in here can't be watched"):
+        async with mirrors.of("v1", "Pod", "here"):
+            raise AssertionError
+    await mirrors.close()
+
+
+async def test_a_watch_that_breaks_for_no_foreseen_reason_tells_whoever_waits_on_it() -> None:
+    api = FakeApi(version=5)
+    api.broken = KeyError("items")
+    mirrors = Mirrors(api)  # type: ignore[arg-type] - the fake
+    with pytest.raises(CarbonError, match="watch of Pods broke"):
+        async with mirrors.of("v1", "Pod", "here"):
+            raise AssertionError
+    api.broken = None
+    async with asyncio.timeout(5), mirrors.of("v1", "Pod", "here") as again:
+        await api.events.put(("ADDED", {"no": "metadata"}))
+        with pytest.raises(CarbonError, match="KeyError"):
+            await wait_until([again], lambda: False)
+    await mirrors.close()
+
+
+async def test_closing_a_mirror_does_not_swallow_that_its_closer_is_interrupted() -> None:
+    api = FakeApi(version=5)
+    mirror = Mirror(api, "v1", "Pod", "here")  # type: ignore[arg-type] - the fake
+    await mirror.synced.wait()
+    closing = asyncio.create_task(mirror.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await closing
+    assert closing.cancelled()
+    assert mirror.closed

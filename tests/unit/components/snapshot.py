@@ -13,7 +13,7 @@ from carbon_platform.settings import settings
 
 FILE = Path(__file__).parents[1] / "platform_snapshot.txt"
 _HEAD = """\
-# What Dagster loads for the local profile: every asset with what it needs and its checks, every schedule and job.
+# What Dagster loads in the environment local: every asset with what it needs and its checks, every schedule and job.
 # Written by: python -m tests.unit.components.snapshot
 """
 
@@ -22,7 +22,7 @@ def snapshot() -> str:
     """The whole text. Digests are left out: they change with every chart."""
     loaded = defs()
     repository = loaded.get_repository_def()
-    parts = [f"{_HEAD}\nprofile {settings().profile} · executor {getattr(loaded.executor, 'name', '')}\n"]
+    parts = [f"{_HEAD}\nenvironment {settings().environment.name} · executor {getattr(loaded.executor, 'name', '')}\n"]
     for key in sorted(repository.asset_graph.materializable_asset_keys):
         parts.append(_lines(_asset(loaded.resolve_assets_def(key))))
     for schedule in sorted(repository.schedule_defs, key=lambda s: s.name):

@@ -11,6 +11,7 @@ import pytest
 from carbon_platform.components.attempt import over_before_it_began, tags
 from carbon_platform.healing.incidents import Book, Incident
 from carbon_platform.healing.loop import Request
+from carbon_platform.healing.symptoms import CauseKey
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.settings import settings
 
@@ -29,7 +30,7 @@ def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
     """Asked for; its attempt is in the book."""
     monkeypatch.setenv("CARBON_HOME", str(tmp_path))
     settings.cache_clear()
-    identity = book().open("cache", "gone", "StatefulSet cache", "it was deleted", "", time.time())
+    identity = book().open("cache", CauseKey("gone", "StatefulSet cache"), "it was deleted", "", time.time())
     attempt = book().claim(identity, "cache", Remedy.REAPPLY, time.time())
     assert attempt is not None
     return Request(identity, attempt.number, ("cache",), Remedy.REAPPLY, "it was deleted")

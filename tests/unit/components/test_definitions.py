@@ -1,5 +1,6 @@
 """The platform as Dagster loads it."""
 
+import os
 from collections.abc import Iterator
 
 import dagster as dg
@@ -54,6 +55,19 @@ def test_a_platform_of_ones_own_loads_from_its_folder(
     schedules = {schedule.name for schedule in loaded.get_repository_def().schedule_defs}
     assert schedules == {"drift_schedule", "health_schedule", "verify_allby15_all_all_all_all_schedule"}
     assert [sensor.name for sensor in loaded.get_repository_def().sensor_defs] == ["heal"]
+
+
+def test_components_beside_the_shipped_ones_load_with_them(
+    definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definitions.chart()
+    definitions.release("app", needs=["redis"], group="our_own")
+    monkeypatch.setenv("CARBON_DEFS", f"shipped{os.pathsep}{definitions.defs}")
+    graph = defs().get_repository_def().asset_graph
+    assert graph.get(dg.AssetKey("app")).group_name == "our_own"
+    assert graph.get(dg.AssetKey("app")).parent_keys == {dg.AssetKey("redis")}
+    assert {key.to_user_string() for key in graph.materializable_asset_keys} == set(platform().components)
+    assert {"app", "trino", "datahub"} <= set(platform().components)
 
 
 def test_wrong_definitions_fail_the_load_with_file_and_line(

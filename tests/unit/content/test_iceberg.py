@@ -43,6 +43,15 @@ async def test_what_is_planned_is_applied_and_then_there_is_nothing_to_plan() ->
         await checks.Tables.model_validate({"type": "iceberg.tables", "tables": [PRICES]}).run(reach)
 
 
+async def test_a_table_and_a_namespace_that_are_made_are_told_as_such_by_the_names_they_are_known_by() -> None:
+    catalogue = StubCatalogue()
+    with reaching(catalogue) as reach:
+        made = await declared(PRICES).plan(reach)
+        assert [change.object for change in made if change.creates] == list(declared(PRICES).objects())
+        await declared(PRICES).apply(reach)
+        assert not [change for change in await declared(WIDER).plan(reach) if change.creates]
+
+
 async def test_planning_changes_nothing() -> None:
     catalogue = StubCatalogue()
     with reaching(catalogue) as reach:

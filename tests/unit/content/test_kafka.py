@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from carbon_platform.checks.kafka_topics import LiveTopic, Partition, Topic, TopicDifference, difference
-from carbon_platform.content.kafka import Topics, refuse_cuts
+from carbon_platform.content.kafka import Topics, planned, refuse_cuts
 from carbon_platform.errors import DataAtRisk
 
 
@@ -28,3 +28,12 @@ def test_a_topic_that_only_grows_is_not_refused() -> None:
 def test_a_topic_declared_twice_is_refused() -> None:
     with pytest.raises(ValidationError, match="declared twice: a"):
         Topics(type="kafka.topics", topics=[Topic(name="a"), Topic(name="b"), Topic(name="a")])
+
+
+def test_a_topic_that_is_made_is_told_as_one_by_the_name_that_it_is_known_by() -> None:
+    topics = Topics(type="kafka.topics", topics=[Topic(name="a"), Topic(name="b", partitions=9)])
+    missing = difference(topics.topics[0], None)
+    assert missing is not None
+    changes = planned([missing, differing(topics.topics[1], 6)])
+    assert {(change.object, change.creates) for change in changes} == {("topic a", True), ("topic b", False)}
+    assert {change.object for change in changes} == set(topics.objects())

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,14 @@ import typer.main
 
 from carbon_platform.checks import base
 from carbon_platform.cli.main import app
+from carbon_platform.environment import EnvironmentsFile, EnvironmentSpec, read_environments
 from carbon_platform.health.state import State
 from carbon_platform.local.catalogue import SOURCES
 from carbon_platform.local.images.recipes import default_folder, load_recipes
 from carbon_platform.local.packages import CLUSTER
 from carbon_platform.settings import Settings
 from carbon_platform.spec import component
+from carbon_platform.spec.load import load_platform
 from tests.definitions import Definitions
 from tests.unit.docs import pages
 
@@ -40,7 +43,7 @@ def test_every_setting_is_told_with_its_default() -> None:
     told = {pages.code(row)[0]: row for row in rows}
     assert set(told) == {f"CARBON_{name.upper()}" for name in Settings.model_fields}
     for name, field in Settings.model_fields.items():
-        if field.default_factory is None and name != "defs":
+        if field.default_factory is None:
             default = "none" if field.default is None else f"`{field.default}`"
             assert f"| {default} |" in told[f"CARBON_{name.upper()}"]
 
@@ -75,7 +78,7 @@ _MODELS = {
     "## Heal": component.HealSpec,
     "## Drift": component.DriftSpec,
     "## Chart": component.ChartRef,
-    "## Profiles": component.Overlay,
+    "## Overlays": component.Overlay,
     "## Secrets": component.SecretSpec,
 }
 
@@ -105,15 +108,35 @@ def test_the_keys_of_every_check_are_told() -> None:
     assert set(base.Check.model_fields) <= told
 
 
-@pytest.mark.parametrize("profile", ["local", "production"])
-def test_the_examples_of_components_load(definitions: Definitions, profile: component.Profile) -> None:
+def test_the_keys_of_environments_are_told_and_their_example_is_right(tmp_path: Path) -> None:
+    text = pages.page("environments.md")
+    file, one = pages.tables(pages.section(text, "## The file"))
+    for table, model in ((file, EnvironmentsFile), (one, EnvironmentSpec)):
+        assert {key for cell in table for key in pages.code(cell)} == set(model.model_fields)
+    example = tmp_path / "environments.yaml"
+    example.write_text(pages.blocks(text, "yaml")[0], encoding="utf-8")
+    assert set(read_environments(example).by_name) == {"local", "staging", "production"}
+    for block in pages.blocks(pages.page("getting-started.md"), "yaml"):
+        example.write_text(block, encoding="utf-8")
+        assert set(read_environments(example).by_name) == {"local", "production"}
+
+
+def test_the_groups_that_are_told_are_those_of_the_shipped_platform() -> None:
+    told = next(row for row in pages.page("components.md").splitlines() if row.startswith("| `group` |"))
+    _, _, shipped = told.partition("The shipped ones have")
+    groups = {component.group for component in load_platform(Settings()).components.values()}
+    assert set(pages.code(shipped)) - {"data"} == groups - {"data"}
+
+
+@pytest.mark.parametrize("environment", ["local", "production"])
+def test_the_examples_of_components_load(definitions: Definitions, environment: str) -> None:
     definitions.chart("price-api")
     definitions.chart()
     for need in ("postgres", "kafka"):
         definitions.release(need)
     for number, example in enumerate(pages.blocks(pages.page("components.md"), "yaml")):
         definitions.write(f"example_{number}", example)
-    loaded = definitions.load(profile)
+    loaded = definitions.load(environment)
     assert {"example_0", "example_1"} <= set(loaded.components)
     assert loaded.components["example_0"].endpoints[0].host == "prices.254carbon.com"
 

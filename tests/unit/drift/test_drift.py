@@ -85,3 +85,5 @@ def test_content_drifts_as_its_own_plan_says(component: Component) -> None:
         "topic a",
         "retention.ms: 1 → 2",
     )
+    gone = of_content(component, [ContentChange("topic a", "create", creates=True)])
+    assert gone.objects[0].deed is Deed.DELETED

@@ -27,6 +27,17 @@ def test_an_attempt_whose_process_died_is_ended_and_another_made_after_a_pause(w
     assert (second.incident, second.number) == (first.incident, 2)
 
 
+def test_an_attempt_whose_process_died_after_it_had_proven_that_it_works_helped(world: World) -> None:
+    world.loses("cache")
+    request = one(world.step())
+    world.begins(request, DEAD)
+    world.now += 5
+    world.verifies("cache", changed=True)
+    world.step()
+    told = world.incident("cache")
+    assert (told.attempts[0].helped, told.outcome) == (True, "healed")
+
+
 def test_a_run_that_never_began_is_asked_for_again_by_the_same_key(world: World) -> None:
     """The daemon was killed between the decision and the run; Dagster starts one run for one key."""
     world.loses("cache")

@@ -1,6 +1,8 @@
 """What to heal now: over any platform, any history and any clock, one heal on a path, and never a storm."""
 
+import collections
 import dataclasses
+import math
 import random
 from collections.abc import Sequence
 
@@ -9,8 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.healing.decide import Attempt, Condition, Decision, Policy, Verdict, choose, decide
-from carbon_platform.healing.symptoms import Sign, Symptom
+from carbon_platform.healing.decide import (
+    Attempt,
+    Condition,
+    Decision,
+    OpenIncident,
+    Policy,
+    Verdict,
+    choose,
+    decide,
+)
+from carbon_platform.healing.symptoms import CauseKey, Sign, Symptom
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.spec import graph
@@ -19,6 +30,8 @@ NOW = 1_000_000.0
 POLICY = Policy(budget=3, limit=9, window=3600.0)
 LONGEST = 600.0 * 1.2
 KEYS = ["a", "b", "c", "d", "e", "f"]
+QUERY = CauseKey("check failed", "query")
+"""What an incident is about unless a test says otherwise."""
 
 
 def symptom(sign: Sign = Sign.CHECK, kind: Kind | None = None) -> Symptom:
@@ -31,15 +44,24 @@ def condition(*symptoms: Symptom, **changed: object) -> Condition:
 
 
 def attempt(component: str = "a", *, at: float = NOW - 100, took: float | None = 10, **changed: object) -> Attempt:
-    made = Attempt(component, f"{component}-1", Remedy.VERIFY, at, None if took is None else at + took)
+    ended = None if took is None else at + took
+    made = Attempt(component, f"{component}-1", Remedy.VERIFY, at, ended, cause=QUERY)
     return dataclasses.replace(made, **changed)
+
+
+def going(since: float = NOW - 5, *, name: str = "held") -> Symptom:
+    """An object that is being deleted."""
+    held = ObjectName("v1", "ConfigMap", "here", name)
+    cause = Cause(Kind.FINALIZER, held, "it is being deleted, and kept by its finalizer carbon.test/hold", "let it go")
+    return Symptom(Sign.MISSING, str(held), cause.why, cause, cause.fix, since)
 
 
 def one(
     now_like: Condition, attempts: Sequence[Attempt] = (), incident: str | None = "a-1", now: float = NOW
 ) -> Decision:
     """The decision about a component that stands alone."""
-    (made,) = decide({"a": now_like}, {"a": ()}, attempts, {"a": incident} if incident else {}, now)
+    about = {"a": OpenIncident(incident, QUERY)} if incident else {}
+    (made,) = decide({"a": now_like}, {"a": ()}, attempts, about, now)
     return made
 
 
@@ -52,7 +74,9 @@ CONDITIONS = st.fixed_dictionaries(
         key: st.builds(
             Condition,
             symptoms=st.lists(
-                st.builds(symptom, st.sampled_from(Sign), st.none() | st.sampled_from(Kind)), max_size=2
+                st.builds(symptom, st.sampled_from(Sign), st.none() | st.sampled_from(Kind))
+                | st.builds(going, st.floats(NOW - 7200, NOW + 3600)),
+                max_size=2,
             ).map(tuple),
             policy=st.builds(Policy, st.integers(0, 3), st.integers(1, 5), st.sampled_from([60.0, 3600.0])),
             exempt=st.sampled_from(["", "", "", "never verified"]),
@@ -60,9 +84,13 @@ CONDITIONS = st.fixed_dictionaries(
             can_roll_back=st.booleans(),
             need_recovered=st.booleans(),
             reruns_jobs=st.booleans(),
+            seen_at=st.just(math.inf) | st.floats(NOW - 600, NOW),
         )
         for key in KEYS
     }
+)
+CAUSES = st.builds(
+    CauseKey, st.sampled_from(["missing", "check failed"]), st.sampled_from(["query", "write"]), st.just("")
 )
 ATTEMPTS = st.lists(
     st.builds(
@@ -72,16 +100,20 @@ ATTEMPTS = st.lists(
         took=st.none() | st.floats(0, 600),
         helped=st.booleans(),
         remedy=st.sampled_from(Remedy),
+        incident=st.sampled_from(["a-1", "b-1", "a-0", "another"]),
+        cause=st.none() | CAUSES,
     ),
     max_size=12,
 )
-INCIDENTS = st.sets(st.sampled_from(KEYS)).map(lambda keys: {key: f"{key}-1" for key in keys})
+INCIDENTS = st.dictionaries(st.sampled_from(KEYS), CAUSES).map(
+    lambda about: {key: OpenIncident(f"{key}-1", cause) for key, cause in about.items()}
+)
 everything = given(CONDITIONS, NEEDS, ATTEMPTS, INCIDENTS)
 
 
 @everything
 def test_two_on_one_path_are_never_healed_at_once(
-    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, str]
+    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, OpenIncident]
 ) -> None:
     decisions = decide(conditions, needs, attempts, incidents, NOW)
     healed = {made.component for made in decisions if made.verdict is Verdict.HEAL}
@@ -95,7 +127,7 @@ def test_two_on_one_path_are_never_healed_at_once(
 
 @everything
 def test_every_broken_component_gets_one_decision_and_only_what_may_be_healed_is(
-    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, str]
+    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, OpenIncident]
 ) -> None:
     decisions = decide(conditions, needs, attempts, incidents, NOW)
     assert sorted(made.component for made in decisions) == sorted(k for k, c in conditions.items() if c.symptoms)
@@ -110,7 +142,7 @@ def test_every_broken_component_gets_one_decision_and_only_what_may_be_healed_is
 
 @everything
 def test_what_waits_waits_for_the_lowest_that_is_not_right(
-    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, str]
+    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, OpenIncident]
 ) -> None:
     wrong = {key for key, found in conditions.items() if found.symptoms} | set(incidents)
     wrong |= {made.component for made in attempts if made.ended is None}
@@ -123,7 +155,7 @@ def test_what_waits_waits_for_the_lowest_that_is_not_right(
 
 @everything
 def test_the_same_gives_the_same(
-    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, str]
+    conditions: dict[str, Condition], needs: graph.Needs, attempts: list[Attempt], incidents: dict[str, OpenIncident]
 ) -> None:
     again = dict(reversed(conditions.items())), {key: tuple(reversed(needs[key])) for key in reversed(needs)}
     assert decide(*again, attempts, incidents, NOW) == decide(conditions, needs, attempts, incidents, NOW)
@@ -141,41 +173,63 @@ class World:
     """Chance that what works still works a second later."""
     jumps: dict[int, float] = dataclasses.field(default_factory=dict)
     """At which second the clock is set forward or back, by how many seconds."""
+    causes: int = 1
+    """Of so many causes, each time one."""
     attempts: list[Attempt] = dataclasses.field(default_factory=list)
-    made_at: list[tuple[float, bool]] = dataclasses.field(default_factory=list)
-    """True time of each attempt, and whether it helped."""
+    made_at: list[tuple[float, Attempt]] = dataclasses.field(default_factory=list)
+    """True time of each attempt, and how it ended."""
     longest: float = 0.0
     """Seconds that a broken component was left to itself though it was not quarantined."""
     quarantined: bool = False
 
     def live(self, seconds: int) -> None:
-        """So much of its life."""
+        """So much of its life. An incident is over when an attempt helped; what breaks then is another."""
         clock, broken, ends, left = NOW, True, -1, 0.0
+        number, incident = 0, self._incident(0)
         for second in range(seconds):
             clock += 1 + self.jumps.get(second, 0.0)
             if second == ends:
                 helped = self.chance.random() < self.helps
                 self.attempts[-1] = dataclasses.replace(self.attempts[-1], ended=clock, helped=helped)
-                self.made_at[-1] = (self.made_at[-1][0], helped)
+                self.made_at[-1] = (self.made_at[-1][0], self.attempts[-1])
                 broken = not helped
+                if helped:
+                    number += 1
+                    incident = self._incident(number)
             broken = broken or self.chance.random() > self.stays
             left = left + 1 if broken and second > ends else 0.0
             self.longest = max(self.longest, left)
-            now_like = Condition((symptom(),) if broken else (), self.policy)
-            for made in decide({"a": now_like}, {"a": ()}, self.attempts, {"a": "a-1"}, clock):
+            now_like = Condition(
+                (Symptom(Sign.CHECK, incident.cause.object, "no answer"),) if broken else (), self.policy
+            )
+            for made in decide({"a": now_like}, {"a": ()}, self.attempts, {"a": incident}, clock):
                 if made.verdict is Verdict.QUARANTINE:
                     self.quarantined = True
                     return
                 if made.verdict is Verdict.HEAL:
                     assert made.remedy is not None
-                    self.attempts.append(Attempt("a", "a-1", made.remedy, clock))
-                    self.made_at.append((second, False))
+                    self.attempts.append(Attempt("a", incident.id, made.remedy, clock, cause=incident.cause))
+                    self.made_at.append((second, self.attempts[-1]))
                     ends = second + self.chance.randint(1, 40)
 
-    def most(self, window: float, *, only_failed: bool = False) -> int:
-        """The most attempts that fell into any window of true time."""
-        times = [at for at, helped in self.made_at if not (only_failed and helped)]
-        return max((sum(first <= at < first + window for at in times) for first in times), default=0)
+    def _incident(self, number: int) -> OpenIncident:
+        return OpenIncident(f"a-{number}", CauseKey("check failed", f"query-{self.chance.randrange(self.causes)}"))
+
+    def most_of_one_cause(self, window: float) -> int:
+        """The most attempts for one cause that fell into any window of true time."""
+        return max(
+            (
+                sum(first <= at < first + window for at, made in self.made_at if made.cause == cause)
+                for first, of in self.made_at
+                for cause in [of.cause]
+            ),
+            default=0,
+        )
+
+    def most_failed(self) -> int:
+        """The most attempts of one incident that did not help."""
+        failed = collections.Counter(made.incident for _, made in self.made_at if not made.helped)
+        return max(failed.values(), default=0)
 
 
 HALF_AN_HOUR = 1800
@@ -185,6 +239,7 @@ WORLDS = st.builds(
     st.randoms(use_true_random=False),
     helps=st.sampled_from([0.0, 0.5, 0.9, 1.0]),
     stays=st.sampled_from([0.5, 0.95, 0.99]),
+    causes=st.integers(1, 3),
 )
 
 
@@ -192,8 +247,8 @@ WORLDS = st.builds(
 def test_half_an_hour_of_a_flapping_check_is_no_storm(world: World) -> None:
     world.live(HALF_AN_HOUR)
     assert world.made_at, "a component that breaks is healed at first"
-    assert world.most(world.policy.window) <= world.policy.limit
-    assert world.most(world.policy.window, only_failed=True) <= world.policy.budget
+    assert world.most_of_one_cause(world.policy.window) <= world.policy.limit
+    assert world.most_failed() <= world.policy.budget
     assert world.longest <= LONGEST
 
 
@@ -202,9 +257,10 @@ def test_a_check_that_flaps_all_the_time_though_every_attempt_helps_is_given_up_
     world.live(HALF_AN_HOUR)
     assert world.quarantined
     assert len(world.made_at) == POLICY.limit
-    made = one(condition(), world.attempts, now=world.attempts[-1].at + 1)
+    again = condition(Symptom(Sign.CHECK, "query-0", "no answer"))
+    made = one(again, world.attempts, incident=None, now=world.attempts[-1].at + 1)
     assert made.verdict is Verdict.QUARANTINE
-    assert "healed 9 times within 3600 s and breaks again each time" in made.reason
+    assert "healed 9 times within 3600 s and breaks again for the same cause" in made.reason
 
 
 @given(
@@ -217,8 +273,8 @@ def test_a_clock_that_jumps_by_an_hour_causes_neither_a_storm_nor_a_longer_pause
     world.jumps = jumps
     world.live(HALF_AN_HOUR)
     forgets = 1 + sum(jump > 0 for jump in jumps.values())
-    assert world.most(world.policy.window) <= world.policy.limit * forgets
-    assert world.most(world.policy.window, only_failed=True) <= world.policy.budget * forgets
+    assert world.most_of_one_cause(world.policy.window) <= world.policy.limit * forgets
+    assert world.most_failed() <= world.policy.budget, "however the clock is set"
     assert world.longest <= LONGEST
 
 
@@ -270,13 +326,106 @@ def test_one_that_helped_makes_no_pause() -> None:
 def test_a_spent_budget_quarantines_and_says_so() -> None:
     made = one(condition(), [attempt()] * 3)
     assert made.verdict is Verdict.QUARANTINE
-    assert made.reason == "3 attempts within 3600 s did not help: query: no answer"
+    assert made.reason == "3 attempts did not help: query: no answer"
 
 
-def test_attempts_before_the_window_and_those_that_woke_others_do_not_count() -> None:
-    old = [attempt(at=NOW - 3601)] * 3
+def test_a_budget_is_of_its_incident_however_long_that_lasts() -> None:
+    assert one(condition(), [attempt(at=NOW - 7200)] * 3).verdict is Verdict.QUARANTINE
+
+
+def test_three_small_mishaps_that_are_over_leave_a_fourth_its_whole_budget() -> None:
+    earlier = [
+        attempt(at=NOW - 300 + number, incident=f"a-{number}", cause=CauseKey("not ready", f"Deployment here/{number}"))
+        for number in range(3)
+    ]
+    made = one(condition(), earlier, incident=None)
+    assert (made.verdict, made.remedy) == (Verdict.HEAL, Remedy.VERIFY)
+
+
+def test_attempts_before_the_window_and_those_that_woke_others_do_not_count_as_flapping() -> None:
+    old = [attempt(at=NOW - 3601, incident="a-0")] * 9
     woke = [attempt(remedy=Remedy.WAKE)] * 9
     assert one(condition(), [*old, *woke]).verdict is Verdict.HEAL
+
+
+def test_what_breaks_again_for_the_same_cause_pauses_and_then_ends_at_its_limit() -> None:
+    def healed(times: int, cause: CauseKey = QUERY) -> list[Attempt]:
+        return [attempt(at=NOW - 3 - n, took=1, helped=True, incident=f"a0{n}", cause=cause) for n in range(times)]
+
+    assert one(condition(), healed(4), incident=None).verdict is Verdict.HEAL, "at once"
+    assert one(condition(), healed(6), incident=None).reason == "pauses between attempts"
+    assert one(condition(), healed(9), incident=None).verdict is Verdict.QUARANTINE
+    another = CauseKey("check failed", "write")
+    assert one(condition(), [*healed(4), *healed(8, another)], incident=None).verdict is Verdict.HEAL
+
+
+def test_a_cause_that_was_not_told_may_be_any_and_one_that_was_is_no_other() -> None:
+    plain, image = CauseKey("not ready", "Deployment here/a"), CauseKey("not ready", "Deployment here/a", "image")
+    assert plain.same(image)
+    assert image.same(plain)
+    assert not image.same(dataclasses.replace(image, kind="crash loop"))
+    assert not image.same(dataclasses.replace(image, object="Deployment here/b"))
+    assert not image.same(dataclasses.replace(image, sign="missing"))
+
+
+def test_what_was_seen_before_the_last_attempt_ended_decides_nothing() -> None:
+    ended = attempt(at=NOW - 10, took=8, helped=True)
+    stale = one(condition(seen_at=NOW - 3), [ended])
+    assert (stale.verdict, stale.again_at) == (Verdict.LEAVE, NOW + 1)
+    assert one(condition(seen_at=NOW - 2), [ended]).verdict is Verdict.HEAL
+    set_back = one(condition(seen_at=NOW - 100), [attempt(at=NOW + 3000, took=8, helped=True)])
+    assert set_back.verdict is Verdict.HEAL, "a clock that was set back keeps nothing from being healed"
+
+
+def test_what_is_being_deleted_is_left_until_it_is_gone_then_told_as_stuck_and_never_applied() -> None:
+    early = one(condition(going(NOW - 5)))
+    assert (early.verdict, early.again_at) == (Verdict.LEAVE, NOW + 55)
+    stuck = one(condition(going(NOW - 3600), going(NOW - 2, name="young")), [attempt()] * 5)
+    assert stuck.verdict is Verdict.STUCK
+    assert stuck.symptom is not None
+    assert "kept by its finalizer carbon.test/hold; let it go" in stuck.reason
+    gone = one(condition(Symptom(Sign.MISSING, "ConfigMap here/held", "it was deleted")))
+    assert gone.remedy is Remedy.REAPPLY
+
+
+def test_what_differs_beside_what_is_being_deleted_is_healed_and_the_incident_is_about_that() -> None:
+    made = one(condition(going(NOW - 3600), symptom(Sign.EDITED)))
+    assert (made.verdict, made.remedy) == (Verdict.HEAL, Remedy.REAPPLY)
+    assert made.symptom == symptom(Sign.EDITED)
+
+
+@everything
+def test_what_was_tried_for_other_causes_in_incidents_that_are_over_changes_no_decision(
+    conditions: dict[str, Condition],
+    needs: graph.Needs,
+    attempts: list[Attempt],
+    incidents: dict[str, OpenIncident],
+) -> None:
+    looked = {key: dataclasses.replace(found, seen_at=math.inf) for key, found in conditions.items()}
+    other = CauseKey("alias edited", "Service here/other")
+    over = [dataclasses.replace(made, incident="over", cause=other, ended=made.ended or made.at) for made in attempts]
+    expected = decide(looked, needs, attempts, incidents, NOW)
+    assert decide(looked, needs, [*over, *attempts], incidents, NOW) == expected
+
+
+@everything
+def test_no_incident_gets_more_attempts_that_did_not_help_than_its_budget(
+    conditions: dict[str, Condition],
+    needs: graph.Needs,
+    attempts: list[Attempt],
+    incidents: dict[str, OpenIncident],
+) -> None:
+    for made in decide(conditions, needs, attempts, incidents, NOW):
+        incident = incidents.get(made.component)
+        if made.verdict is Verdict.HEAL and incident:
+            own = [one for one in attempts if (one.component, one.incident) == (made.component, incident.id)]
+            failed = [one for one in own if not one.helped and one.remedy is not Remedy.WAKE]
+            assert len(failed) < conditions[made.component].policy.budget
+
+
+def test_a_thousand_attempts_of_one_incident_are_no_number_too_large() -> None:
+    policy = Policy(budget=10_000, limit=10_000, window=1e9)
+    assert one(condition(policy=policy), [attempt()] * 2000, now=NOW - 90).again_at is not None
 
 
 @pytest.mark.parametrize(
@@ -300,11 +449,30 @@ def test_what_is_being_changed_is_left_before_its_writer_shows(since: float, ver
 def test_what_needs_something_whose_incident_is_still_open_waits_for_it_though_it_shows_nothing() -> None:
     """It recovered a moment ago, and is not proven to work yet."""
     conditions = {"db": condition(symptoms=()), "app": condition()}
-    (made,) = decide(conditions, {"db": (), "app": ("db",)}, [], {"db": "db-1"}, NOW)
+    (made,) = decide(conditions, {"db": (), "app": ("db",)}, [], {"db": OpenIncident("db-1", QUERY)}, NOW)
     assert (made.component, made.verdict, made.root) == ("app", Verdict.WAIT, "db")
 
 
-BEYOND = [Kind.IMAGE, Kind.OUT_OF_MEMORY, Kind.UNSCHEDULABLE, Kind.VOLUME, Kind.QUOTA]
+BEYOND = [
+    Kind.IMAGE,
+    Kind.COMMAND,
+    Kind.OUT_OF_MEMORY,
+    Kind.CPU,
+    Kind.MEMORY,
+    Kind.TAINT,
+    Kind.CORDON,
+    Kind.HOST_PORT,
+    Kind.UNSCHEDULABLE,
+    Kind.VOLUME,
+    Kind.STORAGE_CLASS,
+    Kind.VOLUME_LOST,
+    Kind.MOUNT,
+    Kind.QUOTA,
+    Kind.POD_SECURITY,
+    Kind.SERVICE_ACCOUNT,
+    Kind.POLICY,
+    Kind.WEBHOOK,
+]
 UNREADY = symptom(Sign.UNREADY)
 FIRST = {
     "an alias that leads elsewhere is repointed": (condition(symptom(Sign.ALIAS)), (), Remedy.REPOINT),
@@ -316,6 +484,14 @@ FIRST = {
         condition(symptom(Sign.ALIAS), symptom(Sign.EDITED)), (), Remedy.REAPPLY
     ),
     "content that differs is applied": (condition(symptom(Sign.CONTENT)), (), Remedy.REAPPLY),
+    "a secret that no longer follows its original is copied again": (condition(symptom(Sign.COPY)), (), Remedy.RECOPY),
+    "and before its reader, which crashes, is tried otherwise": (
+        condition(symptom(Sign.COPY), symptom(Sign.UNREADY, Kind.CRASH_LOOP)), (), Remedy.RECOPY
+    ),
+    "once copied, its reader is proven and restarted": (
+        condition(symptom(Sign.COPY), UNREADY), (Remedy.RECOPY, Remedy.VERIFY), Remedy.RESTART
+    ),
+    "what was deleted comes before a copy": (condition(symptom(Sign.COPY), symptom(Sign.MISSING)), (), Remedy.REAPPLY),
     "a failed job is run again": (condition(symptom(Sign.JOB_FAILED), reruns_jobs=True), (), Remedy.RERUN_JOB),
     "once": (condition(symptom(Sign.JOB_FAILED), reruns_jobs=True), (Remedy.RERUN_JOB,), None),
     "a failed job of what can't run it again is reported": (condition(symptom(Sign.JOB_FAILED)), (), None),
@@ -334,8 +510,9 @@ FIRST = {
         condition(symptom(Sign.UNREADY, Kind.CRASH_LOOP)), (Remedy.VERIFY,), Remedy.RESTART
     ),
     "a stuck rollout is finished": (condition(symptom(Sign.UNREADY, Kind.ROLLOUT)), (), Remedy.VERIFY),
-    "a missing Secret is made by materializing": (
-        condition(symptom(Sign.UNREADY, Kind.CONFIGURATION)), (), Remedy.VERIFY
+    "a missing Secret is made by materializing": (condition(symptom(Sign.UNREADY, Kind.SECRET)), (), Remedy.VERIFY),
+    "a liveness probe that fails is no reason to restart at once": (
+        condition(symptom(Sign.UNREADY, Kind.LIVENESS)), (), Remedy.VERIFY
     ),
     **{
         f"{kind}: a restart would repeat it": (condition(symptom(Sign.UNREADY, kind)), (), None) for kind in BEYOND

@@ -36,6 +36,7 @@ def test_holding_sees_that_a_run_has_ended_and_that_its_process_died(world: Worl
     def meanwhile() -> None:
         world.now += 1
         looks.append(world.now)
+        world.looked_at()
         if len(looks) == 3:
             world.begins(request, DEAD)
 

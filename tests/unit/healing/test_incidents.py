@@ -1,6 +1,7 @@
 """The book of incidents: what several processes write at once happens once."""
 
 import contextlib
+import dataclasses
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from carbon_platform.healing.incidents import Book
+from carbon_platform.healing.symptoms import CauseKey
 from carbon_platform.materialization.remedy import Remedy
 
 NOW = 1_000_000.0
+KEY = CauseKey("missing", "StatefulSet here/db")
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def book(file: Path) -> Book:
 
 
 def opened(book: Book, component: str = "db", now: float = NOW) -> str:
-    return book.open(component, "missing", "StatefulSet here/db", "it was deleted", "put it back", now)
+    return book.open(component, KEY, "it was deleted", "put it back", now)
 
 
 def test_nothing_is_written_by_reading(book: Book, file: Path) -> None:
@@ -47,7 +50,8 @@ def test_a_story_is_read_as_it_was_written(book: Book) -> None:
     book.ended(incident, first.number, False, "its process ended", NOW + 6)
     book.wait(incident, ["portal", "app"])
     book.wait(incident, ["app"])
-    book.explain(incident, "somebody deleted it", "ask who")
+    book.explain(incident, "deleted", "somebody deleted it", "ask who")
+    book.explain(incident, "another", "somebody deleted it", "ask who")
     book.close(incident, "healed", NOW + 7)
     book.close(incident, "never healed", NOW + 8)
     (told,) = book.incidents()
@@ -57,6 +61,7 @@ def test_a_story_is_read_as_it_was_written(book: Book) -> None:
     assert (attempt.started_at, attempt.ended_at, attempt.helped) == (NOW + 2, NOW + 5, True)
     assert (attempt.run_id, attempt.of, attempt.result) == ("run-1", ("db",), "created StatefulSet here/db")
     assert attempt.for_decision().ended == NOW + 5
+    assert attempt.for_decision().cause == told.key == dataclasses.replace(KEY, kind="deleted"), "as it was told first"
 
 
 def test_one_component_has_one_open_incident_and_another_after_that_was_closed(book: Book) -> None:
@@ -101,8 +106,11 @@ def test_attempts_are_told_in_the_order_in_which_they_were_made_whatever_the_clo
         made = book.claim(incident, f"c{number}", Remedy.VERIFY, at)
         assert made is not None
     assert [attempt.component for attempt in book.attempts_since(NOW - 7200)] == ["c0", "c1", "c2"]
-    book.ended(opened(book, "c1"), 1, False, "", NOW)
-    assert [a.component for a in book.attempts_since(NOW + 1)] == ["c0", "c2"], "one under way is always told"
+    for component in ("c0", "c1"):
+        book.ended(opened(book, component), 1, False, "", NOW)
+    book.close(opened(book, "c1"), "healed", NOW)
+    told = [a.component for a in book.attempts_since(NOW + 1)]
+    assert told == ["c0", "c2"], "those of an incident that is open are always told"
 
 
 def test_an_attempt_that_has_ended_is_not_begun_again(book: Book) -> None:
@@ -113,6 +121,58 @@ def test_an_attempt_that_has_ended_is_not_begun_again(book: Book) -> None:
     book.ended(incident, 1, True, "", NOW)
     book.started(incident, 1, "second", "run-2", NOW)
     assert book.incidents()[0].attempts[0].run_id == "run-1"
+
+
+def test_an_attempt_that_was_taken_for_one_that_helped_may_turn_out_not_to_have(book: Book) -> None:
+    incident = opened(book)
+    for helped in (True, False):
+        made = book.claim(incident, "db", Remedy.REAPPLY, NOW)
+        assert made is not None
+        book.ended(incident, made.number, helped, "it was applied", NOW)
+        book.did_not_help(incident, made.number, "it is still missing")
+    told = [(attempt.helped, attempt.result) for attempt in book.incidents()[0].attempts]
+    assert told == [(False, "it is still missing"), (False, "it was applied")], "a failure keeps its own reason"
+
+
+EARLIER = """
+create table incident (
+  id text primary key, cluster text not null, component text not null, sign text not null, object text not null,
+  cause text not null, fix text not null, opened_at real not null, closed_at real, outcome text not null default '',
+  waiting text not null default '[]'
+);
+insert into incident (id, cluster, component, sign, object, cause, fix, opened_at)
+values ('db-1', 'cluster', 'db', 'missing', 'StatefulSet here/db', 'it was deleted', 'put it back', 1000000);
+"""
+"""A book that Carbon 0.1 wrote."""
+
+
+@pytest.fixture
+def earlier(file: Path) -> Path:
+    """That book, where the present one is looked for."""
+    file.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.executescript(EARLIER)
+    return file
+
+
+def test_a_book_of_an_earlier_carbon_is_read_and_written_on(earlier: Path) -> None:
+    book = Book(earlier, "cluster")
+    (told,) = book.incidents()
+    assert (told.id, told.key) == ("db-1", KEY)
+    assert opened(book) == "db-1", "what was open still is"
+    assert book.claim("db-1", "db", Remedy.REAPPLY, NOW) is not None
+    book.explain("db-1", "crash loop", "it ends with code 1", "see its log")
+    assert [attempt.cause for attempt in book.attempts_since(NOW)] == [dataclasses.replace(KEY, kind="crash loop")]
+
+
+def _read(file: Path) -> str:
+    return Book(file, "cluster").incidents()[0].key.kind
+
+
+def test_processes_that_find_a_book_of_an_earlier_carbon_at_once_all_read_it(
+    earlier: Path, processes: ProcessPoolExecutor
+) -> None:
+    assert list(processes.map(_read, [earlier] * 16)) == [""] * 16
 
 
 def test_what_waits_already_is_not_written_again(book: Book, file: Path) -> None:

@@ -19,7 +19,7 @@ from carbon_platform.materialization.verify import verify
 from carbon_platform.records import Record, Records
 from carbon_platform.release.lease import this_process
 from carbon_platform.settings import Settings
-from carbon_platform.spec.component import HealSpec
+from carbon_platform.spec.component import DriftSpec, HealSpec
 from carbon_platform.spec.platform import Component, Platform
 from tests.unit.checks.stub_reach import StubReach
 
@@ -44,6 +44,9 @@ async def hangs() -> None:
 
 class Declared(Content):
     """Content that is as declared."""
+
+    def objects(self) -> tuple[str, ...]:
+        return ()
 
     async def plan(self, reach: Reach) -> list[ContentChange]:
         return []
@@ -114,6 +117,7 @@ def component(key: str, **checks: Body) -> Component:
         "key": key,
         "namespace": "here",
         "heal": HealSpec(),
+        "drift": DriftSpec(),
         "release": None,
         "content": Declared(type="test.declared"),
     }

@@ -1,6 +1,7 @@
 """What is wrong with a component: with its objects, with its checks, and which of what is wrong is the root."""
 
 import dataclasses
+import datetime
 
 import pytest
 from hypothesis import given
@@ -11,13 +12,23 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.healing.conditions import conditions
 from carbon_platform.healing.decide import Attempt, Condition
 from carbon_platform.healing.examine import findings
-from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, first_cause, of_record, of_release
+from carbon_platform.healing.symptoms import (
+    CauseKey,
+    Sign,
+    Symptom,
+    edits_of,
+    first_cause,
+    key_of,
+    of_record,
+    of_release,
+)
 from carbon_platform.health.cause import Cause, Kind
+from carbon_platform.health.deletion import being_deleted
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.records import CheckResult, Record
+from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
-from carbon_platform.release.render import Desired
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Platform
 from tests.definitions import Definitions
@@ -57,9 +68,40 @@ def test_what_was_deleted_is_missing_and_comes_first() -> None:
     ]
 
 
-def test_what_is_being_deleted_is_as_good_as_gone() -> None:
-    going = obj("ConfigMap", deletionTimestamp="2026-01-01T00:00:00Z")
-    assert signs([CONFIG], [going]) == [(Sign.MISSING, "is being deleted")]
+def test_what_is_being_deleted_is_missing_and_says_since_when_what_keeps_it_and_who_could_let_go() -> None:
+    going = obj("ConfigMap", deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["carbon.test/hold", "carbon.test/b"])
+    (found,) = of_release(Desired((), (CONFIG,)), {ObjectName.of(CONFIG): going}.get, {})
+    assert (found.sign, found.going) == (Sign.MISSING, True)
+    assert "is being deleted since 2026-01-01T00:00:00+00:00" in str(found)
+    assert "kept by its finalizers carbon.test/hold, carbon.test/b" in str(found)
+    assert "what serves carbon.test/hold runs" in found.fix
+    assert found.since == datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC).timestamp()
+    assert not Symptom(Sign.MISSING, "ConfigMap here/a", "it was deleted").going
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "fix"),
+    [([], "goes by itself"), (["kubernetes.io/pvc-protection"], "with its data, when the last such pod ends")],
+)
+def test_what_kubernetes_itself_keeps_says_what_it_waits_for(finalizers: list[str], fix: str) -> None:
+    claim = obj("PersistentVolumeClaim", deletionTimestamp="2026-01-01T00:00:30Z", finalizers=finalizers)
+    claim["metadata"]["deletionGracePeriodSeconds"] = 30
+    cause = being_deleted(claim)
+    assert cause is not None
+    assert fix in cause.fix
+    assert "since 2026-01-01T00:00:00" in cause.why, "when it was asked for, and not when its grace period ends"
+    assert being_deleted(obj("PersistentVolumeClaim")) is None
+
+
+def test_an_incident_is_about_what_can_be_healed_and_known_by_its_sign_object_and_kind() -> None:
+    going = Symptom(Sign.MISSING, "ConfigMap here/a", "it is being deleted", CAUSE, since=1.0)
+    going = dataclasses.replace(going, cause=dataclasses.replace(CAUSE, kind=Kind.FINALIZER))
+    unready = Symptom(Sign.UNREADY, "Deployment here/a", "0/1 pods", CAUSE)
+    edited = Symptom(Sign.EDITED, "Service here/a", "spec.port")
+    assert key_of([going]) == CauseKey("missing", "ConfigMap here/a", Kind.FINALIZER.value)
+    assert key_of([going, edited, unready]) == CauseKey("edited", "Service here/a"), "an edit is the cause itself"
+    check_ = Symptom(Sign.CHECK, "query", "no answer")
+    assert key_of([check_, unready]) == CauseKey("check failed", "query", CAUSE.kind.value)
 
 
 def test_an_edit_tells_its_first_fields() -> None:
@@ -150,6 +192,26 @@ def test_checks_that_failed_are_symptoms_unless_the_checks_are_others_by_now(pla
     differs = dataclasses.replace(unknown, evidence={"differences": 2})
     signs = [of_record(component, dataclasses.replace(record, checks=(one,)))[0].sign for one in (differs, unknown)]
     assert signs == [Sign.CONTENT, Sign.CHECK], "what can't be compared is not known to differ"
+    told = dataclasses.replace(record, checks=(dataclasses.replace(differs, warning=True),))
+    assert of_record(component, told) == [], "what is to be told only is nothing to heal"
+
+
+def test_a_copy_that_does_not_follow_its_original_is_one_though_everything_else_is_ready(platform: Platform) -> None:
+    ready = dataclasses.replace(check("ready", passed=False), evidence={OUTDATED_COPIES: 1})
+    record = verified(platform, "app", checks=(ready,))
+    assert [symptom.sign for symptom in of_record(platform.components["app"], record)] == [Sign.COPY]
+
+
+@pytest.mark.parametrize(("at", "now", "counts"), [(-5, 9, True), (5, 9, False), (5, 3, True)])
+def test_what_a_check_said_before_the_last_attempt_is_asked_again_unless_the_clock_was_set_back(
+    platform: Platform, at: float, now: float, counts: bool
+) -> None:
+    record = verified(platform, "app", checks=(check("query", passed=False),))
+    made = Attempt("app", "app-1", Remedy.REAPPLY, THEN_SECONDS + at, THEN_SECONDS + 8)
+    found = conditions(platform, {}, {}, {"app": record}, (made,), now=THEN_SECONDS + now)
+    assert bool(found["app"].symptoms) is counts
+    for other in (dataclasses.replace(made, ended=None), dataclasses.replace(made, remedy=Remedy.WAKE)):
+        assert conditions(platform, {}, {}, {"app": record}, (other,), now=THEN_SECONDS + now)["app"].symptoms
 
 
 EXEMPT = {

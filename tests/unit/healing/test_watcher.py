@@ -15,9 +15,9 @@ from carbon_platform.errors import CarbonError
 from carbon_platform.healing import watcher
 from carbon_platform.healing.symptoms import Sign, Symptom
 from carbon_platform.healing.watcher import View, _Following, _Settling
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
-from carbon_platform.release.render import Desired
 from carbon_platform.settings import Settings
 
 UNREADY = (Symptom(Sign.UNREADY, "Deployment here/app", "0/1 pods available"),)

@@ -73,9 +73,13 @@ class World:
         """A look at everything, so many seconds later."""
         self.now += seconds
         self.watcher.seen = View(
-            self.platform, "cluster", self.unreachable, dict(self.shown), dict(self.busy), self.settled_at
+            self.platform, "cluster", self.unreachable, dict(self.shown), dict(self.busy), self.settled_at, self.now
         )
         return (by or self.healer).step(self.watcher.seen)
+
+    def looked_at(self) -> None:
+        """The cluster is looked at again, and is as it was."""
+        self.watcher.seen = dataclasses.replace(self.watcher.seen, at=self.now)
 
     def loses(self, key: str) -> None:
         """One of its objects is deleted."""

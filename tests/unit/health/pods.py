@@ -21,6 +21,7 @@ def pod(
     scheduled: dict[str, Any] | None = None,
     labels: dict[str, str] | None = None,
     phase: str = "Pending",
+    spec: dict[str, Any] | None = None,
     **metadata: Any,
 ) -> Object:
     """A pod with these container statuses."""
@@ -28,7 +29,24 @@ def pod(
     status = {"phase": phase, "conditions": conditions}
     status |= {"containerStatuses": list(containers)} if containers else {}
     status |= {"initContainerStatuses": list(init)} if init else {}
-    return obj("Pod", name, status=status, uid=f"uid-{name}", labels=labels or {"app": "app"}, **metadata)
+    return obj("Pod", name, spec=spec, status=status, uid=f"uid-{name}", labels=labels or {"app": "app"}, **metadata)
+
+
+def declared(name: str = "main", **rest: Any) -> dict[str, Any]:
+    """The spec of a pod with one container."""
+    return {"containers": [{"name": name, "image": "registry.example/app:1"} | rest]}
+
+
+def run(began: float, ended: float, code: int = 1, reason: str = "Error", **found: Any) -> dict[str, Any]:
+    """A run of a container from so many seconds ago until so many seconds ago."""
+    times = {"startedAt": ago(began), "finishedAt": ago(ended)}
+    return {"terminated": {"exitCode": code, "reason": reason} | times | found}
+
+
+def running(since: float, **found: Any) -> dict[str, Any]:
+    """The status of a container that a runtime has run for so many seconds, and that is ready."""
+    state = {"running": {"startedAt": ago(since)}}
+    return container(state=state, containerID="containerd://4f1c", started=True, **found)
 
 
 def container(name: str = "main", **found: Any) -> dict[str, Any]:
@@ -57,11 +75,20 @@ def unscheduled(message: str, seconds: float) -> dict[str, Any]:
 
 
 def event(
-    about: Object, reason: str, message: str | None = "", *, count: int | None = 1, first: float = 60, last: float = 1
+    about: Object,
+    reason: str,
+    message: str | None = "",
+    *,
+    count: int | None = 1,
+    first: float = 60,
+    last: float = 1,
+    container: str = "",
 ) -> Object:
-    """An event about an object, first and last seen so many seconds ago."""
+    """An event about an object, or a container of it, first and last seen so many seconds ago."""
     made = obj("Event", f"{about['metadata']['name']}.{reason}", creationTimestamp=ago(first))
-    made |= {"involvedObject": {"uid": about["metadata"]["uid"]}, "reason": reason, "type": "Warning"}
+    named = {"kind": about["kind"], "name": about["metadata"]["name"], "uid": about["metadata"].get("uid")}
+    field = {"fieldPath": f"spec.containers{{{container}}}"} if container else {}
+    made |= {"involvedObject": named | field, "reason": reason, "type": "Warning"}
     made |= {"firstTimestamp": ago(first), "lastTimestamp": ago(last)}
     made |= {} if message is None else {"message": message}
     return made | ({} if count is None else {"count": count})

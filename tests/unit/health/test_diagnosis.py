@@ -23,12 +23,14 @@ from tests.unit.health.pods import (
     ago,
     container,
     crashed,
+    declared,
     deployment,
     event,
     pod,
     replica_set,
+    run,
+    running,
     stateful_set,
-    unscheduled,
     waiting,
 )
 
@@ -37,8 +39,6 @@ NOT_FOUND = (
     ' "registry.example/app:1": registry.example/app:1: not found'
 )
 TIMEOUT = 'Failed to pull image "registry.example/app:1": net/http: TLS handshake timeout'
-NO_ROOM = "0/2 nodes are available: 2 Insufficient memory. preemption: 0/2 nodes are available: 2 No preemption victims"
-UNBOUND = "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: not helpful"
 MISSING_MAP = 'MountVolume.SetUp failed for volume "config" : configmap "nobody-made-me" not found'
 
 
@@ -115,11 +115,45 @@ def test_a_crash_loop_is_told_with_its_exit_code_and_its_number() -> None:
     assert cause.why == "container main ended with exit code 3 and was restarted 4 times"
 
 
-def test_a_container_killed_for_its_memory_is_told_as_that() -> None:
-    cause = pod_cause(pod(crashed(2, 137, "OOMKilled")), [], NOW)
+def test_a_container_killed_for_its_memory_is_told_with_its_limit() -> None:
+    spec = declared("curves", resources={"limits": {"memory": "64Mi"}})
+    cause = pod_cause(pod(crashed(2, 137, "OOMKilled", name="curves"), spec=spec), [], NOW)
     assert cause is not None
     assert cause.kind is Kind.OUT_OF_MEMORY
+    assert cause.why == "container curves was killed 2 times for using more memory than its limit of 64Mi"
     assert "raise its memory limit" in cause.fix
+
+
+def test_a_container_without_a_limit_that_is_killed_for_memory_ran_out_of_the_nodes() -> None:
+    cause = pod_cause(pod(crashed(2, 137, "OOMKilled"), spec=declared()), [], NOW)
+    assert cause is not None
+    assert "more memory than the node could give it" in cause.why
+
+
+@pytest.mark.parametrize(("code", "meaning"), [(139, "SIGSEGV"), (127, "a command that was not found")])
+def test_an_exit_code_with_a_meaning_is_told_with_it(code: int, meaning: str) -> None:
+    cause = pod_cause(pod(crashed(2, code)), [], NOW)
+    assert cause is not None
+    assert cause.why == f"container main ended with exit code {code} ({meaning}) and was restarted 2 times"
+
+
+def test_who_waits_no_longer_is_told_of_the_first_crash_too() -> None:
+    again = pod(container(ready=False, restartCount=1, lastState=run(40, 35, 3)))
+    assert kind_of(again) is None
+    late = pod_cause(again, [], NOW - datetime.timedelta(seconds=28), late=True)
+    assert late is not None
+    assert (late.kind, late.why) == (Kind.CRASH_LOOP, "container main ended with exit code 3 and was restarted 1 time")
+    assert pod_cause(again, [], NOW, late=True) is None, "it has outlived that"
+
+
+def test_the_second_pod_of_a_stateful_set_that_ends_is_the_cause_and_the_first_is_not() -> None:
+    owner = stateful_set(replicas=2)
+    first = pod(running(50), name="shard-0", phase="Running", labels={"controller-revision-hash": "app-new"})
+    second = pod(crashed(2, 4, name="shard"), name="shard-1", labels={"controller-revision-hash": "app-new"})
+    cause = diagnose(owner, current_pods(owner, [first, second], []), [], NOW)
+    assert cause is not None
+    assert (str(cause.object), cause.kind) == ("Pod here/shard-1", Kind.CRASH_LOOP)
+    assert "exit code 4" in cause.why
 
 
 def test_a_container_that_runs_again_after_crashes_may_become_ready() -> None:
@@ -154,81 +188,85 @@ LONG = {"terminated": {"exitCode": 137, "reason": "Error", "startedAt": ago(900)
 """It ran for a quarter of an hour, and was killed."""
 
 
-# Scheduling
-
-
-@pytest.mark.parametrize(("message", "kind", "grace"), [(NO_ROOM, Kind.UNSCHEDULABLE, 8), (UNBOUND, Kind.VOLUME, 60)])
-def test_a_pod_without_a_node_is_told_after_the_grace_and_not_before(message: str, kind: Kind, grace: float) -> None:
-    pending = pod(scheduled=unscheduled(message, 0))
-
-    def after(seconds: float) -> Kind | None:
-        return kind_of(pending, now=NOW + datetime.timedelta(seconds=seconds))
-
-    assert [after(0), after(grace - 0.1), after(grace), after(600)] == [None, None, kind, kind]
-
-
-def test_a_volume_that_the_scheduler_has_not_seen_yet_ends_nothing() -> None:
-    told = '0/1 nodes are available: persistentvolume "pvc-6a1f" not found. preemption: not helpful'
-    assert kind_of(pod(scheduled=unscheduled(told, 60))) is None
-
-
-@pytest.mark.parametrize(
-    ("message", "kind"),
-    [
-        ('persistentvolumeclaim "data" not found', Kind.VOLUME),
-        ('0/1 nodes are available: storageclass.storage.k8s.io "fast" not found', Kind.VOLUME),
-        (
-            "0/1 nodes are available: 1 Insufficient cpu, 1 node(s) had volume node affinity conflict",
-            Kind.UNSCHEDULABLE,
-        ),
-        ("0/1 nodes are available: 1 node(s) had untolerated taint {a: b}", Kind.UNSCHEDULABLE),
-    ],
-)
-def test_a_pod_that_waits_for_its_volume_is_told_apart_from_one_without_room(message: str, kind: Kind) -> None:
-    cause = pod_cause(pod(scheduled=unscheduled(message, 60)), [], NOW)
-    assert cause is not None
-    assert cause.kind is kind
-    assert cause.evidence == (message,)
-
-
-def test_a_pod_behind_a_scheduling_gate_is_only_waited_for() -> None:
-    gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
-    assert kind_of(pod(scheduled=gated)) is None
-
-
 # Configuration, mounts, sandboxes
 
 
-@pytest.mark.parametrize(
-    ("reason", "message"),
-    [
-        ("CreateContainerConfigError", 'configmap "nobody-made-me" not found'),
-        ("CreateContainerConfigError", 'secret "nobody-made-me" not found'),
-        ("CreateContainerConfigError", "couldn't find key nobody-made-me in Secret here/s"),
-        ("CreateContainerError", 'exec: "nobody-made-me": executable file not found in $PATH'),
-    ],
-)
-def test_what_a_container_lacks_is_named(reason: str, message: str) -> None:
-    cause = pod_cause(pod(waiting(reason, message)), [], NOW)
-    assert cause is not None
-    assert cause.kind is Kind.CONFIGURATION
-    assert "nobody-made-me" in cause.why
-
-
-MOUNTS = [
-    ("FailedMount", Kind.CONFIGURATION),
-    ("FailedAttachVolume", Kind.VOLUME),
-    ("FailedCreatePodSandBox", Kind.CONFIGURATION),
+NO_COMMAND = 'exec: "nobody-made-me": executable file not found in $PATH'
+LACKS = [
+    ("CreateContainerConfigError", 'configmap "nobody-made-me" not found', Kind.CONFIG_MAP),
+    ("CreateContainerConfigError", 'secret "nobody-made-me" not found', Kind.SECRET),
+    ("CreateContainerConfigError", "couldn't find key nobody-made-me in Secret here/s", Kind.KEY),
+    ("CreateContainerConfigError", "couldn't find key nobody-made-me in ConfigMap here/s", Kind.KEY),
+    ("CreateContainerError", NO_COMMAND, Kind.COMMAND),
 ]
 
 
-@pytest.mark.parametrize(("reason", "kind"), MOUNTS)
+@pytest.mark.parametrize(("reason", "message", "kind"), LACKS)
+def test_what_a_container_lacks_is_named(reason: str, message: str, kind: Kind) -> None:
+    cause = pod_cause(pod(waiting(reason, message)), [], NOW)
+    assert cause is not None
+    assert cause.kind is kind
+    assert "nobody-made-me" in cause.why
+    assert "nobody-made-me" in cause.fix
+
+
+def test_a_user_that_may_not_be_root_is_told_with_what_to_set() -> None:
+    said = "container has runAsNonRoot and image will run as root (pod: app, container: main)"
+    cause = pod_cause(pod(waiting("CreateContainerConfigError", said)), [], NOW)
+    assert cause is not None
+    assert cause.kind is Kind.CONFIGURATION
+    assert "runAsUser" in cause.fix
+
+
+def test_what_the_kubelet_has_not_read_yet_is_no_cause() -> None:
+    said = "failed to sync secret cache: timed out waiting for the condition"
+    assert kind_of(pod(waiting("CreateContainerConfigError", said))) is None
+
+
+RUNC = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+
+
+@pytest.mark.parametrize(
+    ("said", "times", "kind"),
+    [
+        (f"{RUNC}{NO_COMMAND}: unknown", 0, Kind.COMMAND),
+        (f'{RUNC}exec: "/app/run": permission denied: unknown', 0, Kind.COMMAND),
+        (f"{RUNC}exec /app/run: exec format error: unknown", 0, Kind.COMMAND),
+        (f'{RUNC}exec: "/late/run": stat /late/run: no such file or directory: unknown', 0, None),
+        (f'{RUNC}exec: "/late/run": stat /late/run: no such file or directory: unknown', 1, Kind.COMMAND),
+    ],
+)
+def test_a_command_that_can_not_be_run_is_told_with_the_runtimes_words(
+    said: str, times: int, kind: Kind | None
+) -> None:
+    """As the kubelet tells it at first, and while it pauses before it tries again."""
+    ended = {"terminated": {"exitCode": 128, "reason": "StartError", "message": said, "startedAt": ago(9)}}
+    pauses = waiting("CrashLoopBackOff", "back-off 10s restarting", restartCount=times, lastState=ended)
+    for status in (waiting("RunContainerError", said, restartCount=times), pauses):
+        assert kind_of(pod(status)) is kind
+
+
+MOUNTS = [
+    ("FailedMount", MISSING_MAP, Kind.CONFIG_MAP),
+    ("FailedMount", 'MountVolume.SetUp failed for volume "tls" : secret "nobody-made-me" not found', Kind.SECRET),
+    (
+        "FailedMount",
+        'MountVolume.SetUp failed for volume "c" : references non-existent config key: nobody-made-me',
+        Kind.KEY,
+    ),
+    ("FailedMount", "MountVolume.MountDevice failed for volume: exit status 32", Kind.MOUNT),
+    ("FailedAttachVolume", 'Multi-Attach error for volume "pvc-1": it is used by a pod elsewhere', Kind.MOUNT),
+    ("FailedCreatePodSandBox", "plugin type=bridge failed: no IP addresses available in range", Kind.SANDBOX),
+]
+
+
+@pytest.mark.parametrize(("reason", "message", "kind"), MOUNTS)
 @pytest.mark.parametrize(("first", "count", "told"), [(5, 4, False), (30, 1, False), (30, 4, True)])
 def test_a_mount_that_fails_again_and_again_is_told_after_the_grace(
-    reason: str, kind: Kind, first: float, count: int, told: bool
+    reason: str, message: str, kind: Kind, first: float, count: int, told: bool
 ) -> None:
     creating = pod(waiting("ContainerCreating"))
-    found = kind_of(creating, event(creating, reason, MISSING_MAP, first=first, count=count))
+    found = kind_of(creating, event(creating, reason, message, first=first, count=count))
     assert found is (kind if told else None)
 
 
@@ -237,7 +275,7 @@ def test_a_mount_that_failed_before_the_pod_went_on_is_over(reason: str) -> None
     pulling = pod(waiting("ContainerCreating"))
     failed = event(pulling, "FailedMount", MISSING_MAP, count=4, first=60, last=20)
     assert kind_of(pulling, failed, event(pulling, reason, "x", first=15, last=15)) is None
-    assert kind_of(pulling, failed, event(pulling, reason, "x", first=50, last=50)) is Kind.CONFIGURATION
+    assert kind_of(pulling, failed, event(pulling, reason, "x", first=50, last=50)) is Kind.CONFIG_MAP
 
 
 def test_events_of_a_pod_that_runs_are_history() -> None:
@@ -267,51 +305,6 @@ def test_events_are_those_of_the_pod_and_not_of_its_neighbour() -> None:
     told = [event(neighbour, "FailedMount", MISSING_MAP, count=4)]
     assert diagnose(deployment(), [mine], told, NOW) is None
     assert diagnose(deployment(), [neighbour], told, NOW) is not None
-
-
-QUOTA = 'pods "app-" is forbidden: exceeded quota: small, requested: pods=1, used: pods=0, limited: pods=0'
-
-
-def test_a_quota_is_told_where_a_deployment_says_so() -> None:
-    cause = diagnose(deployment(**conditions(ReplicaFailure=("True", "FailedCreate", QUOTA))), [], [], NOW)
-    assert cause is not None
-    assert (cause.kind, cause.object.kind) == (Kind.QUOTA, "Deployment")
-    assert "exceeded quota: small" in cause.why
-
-
-def test_a_quota_is_told_where_only_an_event_of_a_stateful_set_says_so() -> None:
-    owner = stateful_set()
-    cause = diagnose(owner, [], [event(owner, "FailedCreate", QUOTA)], NOW)
-    assert cause is not None
-    assert cause.kind is Kind.QUOTA
-
-
-def test_a_quota_that_let_the_pod_through_since_is_over() -> None:
-    owner = stateful_set()
-    refused, made = event(owner, "FailedCreate", QUOTA, last=60), event(owner, "SuccessfulCreate", "x", last=5)
-    assert diagnose(owner, [], [refused, made], NOW) is None
-    assert diagnose(owner, [], [event(owner, "FailedCreate", QUOTA, last=2), made], NOW) is not None
-
-
-def test_pods_refused_before_a_new_namespace_has_its_service_account_are_no_cause() -> None:
-    early = (
-        'pods "app-" is forbidden: error looking up service account here/default: serviceaccount "default" not found'
-    )
-    assert diagnose(deployment(**conditions(ReplicaFailure=("True", "FailedCreate", early))), [], [], NOW) is None
-    owner = stateful_set()
-    assert diagnose(owner, [], [event(owner, "FailedCreate", early)], NOW) is None
-    assert diagnose(owner, [], [event(owner, "FailedCreate", early.replace('"default"', '"mine"'))], NOW) is not None
-
-
-def test_a_pod_refused_while_its_claim_goes_with_the_one_before_is_no_cause() -> None:
-    told = "create Pod app-1 in StatefulSet app failed error: pvc data-app-1 is being deleted"
-    owner = stateful_set()
-    assert diagnose(owner, [], [event(owner, "FailedCreate", told)], NOW) is None
-
-
-def test_a_quota_is_no_cause_before_the_controller_has_seen_the_new_spec() -> None:
-    owner = stateful_set(observedGeneration=1)
-    assert diagnose(owner, [], [event(owner, "FailedCreate", QUOTA)], NOW) is None
 
 
 def test_the_pods_of_a_job_are_its_own_though_it_tells_no_observed_generation() -> None:
@@ -362,6 +355,24 @@ def test_the_pods_of_a_workload_are_those_its_selector_means_in_its_namespace() 
     assert owned_pods(deployment(), [mine, *others]) == [mine]
     assert owned_pods(obj("Service", spec={"selector": {"app": "app"}}), [mine]) == []
     assert owned_pods(workload("Job", spec={}), [mine]) == []
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "meant"),
+    [
+        ("In", ["app", "other"], ["a"]),
+        ("NotIn", ["app"], ["b", "c"]),
+        ("Exists", [], ["a", "b"]),
+        ("DoesNotExist", [], ["c"]),
+    ],
+)
+def test_a_selector_of_expressions_means_its_pods_too(operator: str, values: list[str], meant: list[str]) -> None:
+    pods = [pod(name="a"), pod(name="b", labels={"app": "web"}), pod(name="c", labels={"of": "app"})]
+    owner = deployment()
+    owner["spec"]["selector"] = {"matchExpressions": [{"key": "app", "operator": operator, "values": values}]}
+    assert [one["metadata"]["name"] for one in owned_pods(owner, pods)] == meant
+    owner["spec"]["selector"]["matchLabels"] = {"app": "nobody"}
+    assert owned_pods(owner, pods) == []
 
 
 def test_pods_of_a_custom_resource_are_those_that_name_it_as_owner_in_its_namespace() -> None:

@@ -194,3 +194,13 @@ def test_an_object_without_any_status_is_no_accident(kind: str) -> None:
 def test_nothing_is_ready_whose_controller_has_not_seen_it(generation: int, seen: int) -> None:
     live = obj("Thing", generation=generation, status={"observedGeneration": seen})
     assert status(live).ready == (seen >= generation)
+
+
+def test_a_kind_without_a_status_subresource_counts_its_own_statuses_as_generations() -> None:
+    written = {"manager": "a-controller", "operation": "Update", "fieldsV1": {"f:status": {"f:phase": {}}}}
+    seen = {"apiVersion": "example.com/v1", "kind": "Rollout", "status": {"observedGeneration": 1}}
+    metadata = {"name": "a", "namespace": "here", "generation": 2}
+    assert not status({**seen, "metadata": metadata}).ready
+    assert status({**seen, "metadata": {**metadata, "managedFields": [written]}}).ready
+    through_the_subresource = {**written, "subresource": "status"}
+    assert not status({**seen, "metadata": {**metadata, "managedFields": [through_the_subresource]}}).ready

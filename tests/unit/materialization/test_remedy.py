@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.errors import CarbonError, Conflict, DataAtRisk
-from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes
+from carbon_platform.errors import Blocked, CarbonError, Conflict, DataAtRisk, Overtaken
+from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes, check_wanted
 from carbon_platform.materialization.treat import IDEMPOTENT, may_run_again
+from carbon_platform.records import Record
+from carbon_platform.release.history import Revision
 from carbon_platform.release.plan import Action, Change, Plan
 from carbon_platform.release.volumes import end_pod, lost_volumes, volumes_of
 from tests.definitions import Definitions
-from tests.objects import obj, workload
+from tests.objects import obj, version_of, workload
 
 DATA = ["PersistentVolumeClaim", "PersistentVolume", "Namespace"]
 WORKLOADS = ["Deployment", "StatefulSet", "DaemonSet", "CronJob"]
@@ -21,7 +23,7 @@ CHANGES = st.builds(lambda a, k: change(a, k), st.sampled_from(Action), st.sampl
 
 
 def change(action: Action, kind: str) -> Change:
-    return Change(action, ObjectName("v1", kind, "here", "db"), reason="field is immutable")
+    return Change(action, ObjectName(version_of(kind), kind, "here", "db"), reason="field is immutable")
 
 
 def refusal(remedy: Remedy, *changes: Change) -> CarbonError | None:
@@ -58,6 +60,7 @@ ALLOWED = {
     Remedy.WAKE: [],
     Remedy.REPOINT: ["Service"],
     Remedy.RESTART: ["Deployment", "StatefulSet", "DaemonSet"],
+    Remedy.RECOPY: ["Secret", "Deployment", "StatefulSet", "DaemonSet"],
     Remedy.RERUN_JOB: ["Job"],
     Remedy.REAPPLY: sorted(set(KINDS) - set(DATA)),
 }
@@ -142,8 +145,27 @@ def test_nothing_is_restarted_whose_volume_goes_when_its_pod_ends(definitions: D
     lost = [ObjectName("v1", "PersistentVolumeClaim", "here", "data-0")]
     for remedy in Remedy:
         check_volumes(component, remedy, [])
-    for remedy in (Remedy.RESTART, Remedy.ROLL_BACK):
+    for remedy in (Remedy.RESTART, Remedy.RECOPY, Remedy.ROLL_BACK):
         with pytest.raises(DataAtRisk, match="nothing was changed") as refused:
             check_volumes(component, remedy, lost)
         assert "data-0" in refused.value.cause
     check_volumes(component, Remedy.VERIFY, lost)
+
+
+def stored(status: str) -> Revision:
+    return Revision(1, status, {})
+
+
+def test_healing_brings_back_nothing_that_somebody_took_down(definitions: Definitions) -> None:
+    definitions.chart()
+    definitions.release("db")
+    component = definitions.load().components["db"]
+    verified, deployed = Record("db", verified_at="2026-01-01T00:00:00+00:00"), stored("deployed")
+    check_wanted(component, None, Record("db"), [None])
+    for remedy in Remedy:
+        check_wanted(component, remedy, verified, [deployed, stored("failed")])
+        with pytest.raises(Overtaken, match="it was taken down"):
+            check_wanted(component, remedy, Record("db"), [deployed])
+        for revision in (None, stored("uninstalled"), stored("uninstalling")):
+            with pytest.raises(Blocked, match="was uninstalled, so healing leaves it"):
+                check_wanted(component, remedy, verified, [deployed, revision])

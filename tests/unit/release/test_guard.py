@@ -1,47 +1,42 @@
 """What in a plan could cost data, and the word that lets it through."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import DataAtRisk
 from carbon_platform.release.difference import FieldChange
-from carbon_platform.release.guard import guard, guard_made_anew, risks
-from carbon_platform.release.helm import encode_release
-from carbon_platform.release.history import Revision
+from carbon_platform.release.guard import content_risks, generated_anew, guard, refuse, risks
 from carbon_platform.release.plan import Action, Change, Plan
+from tests.objects import version_of
 
-API = {
-    "Cluster": "db.example/v1",
-    "StatefulSet": "apps/v1",
-    "Deployment": "apps/v1",
-    "CustomResourceDefinition": "apiextensions.k8s.io/v1",
-}
+API = {"Cluster": "db.example/v1"}
 
 
 def change(action: Action, kind: str, name: str = "db", *, before: int = 0, after: int = 0) -> Change:
     namespace = "" if kind in {"Namespace", "PersistentVolume", "CustomResourceDefinition"} else "here"
     live, desired = ({"spec": {"replicas": n} if n else {}} for n in (before, after))
     return Change(
-        action, ObjectName(API.get(kind, "v1"), kind, namespace, name), reason="why", live=live, desired=desired
+        action,
+        ObjectName(API.get(kind) or version_of(kind), kind, namespace, name),
+        (),
+        "why",
+        live=live,
+        desired=desired,
     )
 
 
-def revision(version: str, status: str = "deployed") -> Revision:
-    content: dict[str, Any] = {"chart": {"metadata": {"version": version}}}
-    return Revision(1, status, {"data": {"release": encode_release(content)}})
+def plan(*changes: Change) -> Plan:
+    return Plan("db", "digest", changes, None)
 
 
-def plan(*changes: Change, deployed: Revision | None = None) -> Plan:
-    return Plan("db", "digest", changes, deployed)
-
-
-def words(made: Plan, *, stateful: bool = True, version: str | None = None) -> list[str]:
-    return [risk.word for risk in risks(made, stateful, version)]
+def words(made: Plan, *, stateful: bool = True, downgraded: Sequence[str] = ()) -> list[str]:
+    return [risk.word for risk in risks(made, stateful, downgraded)]
 
 
 RISKS = [
@@ -61,7 +56,7 @@ each_risk = pytest.mark.parametrize(("change_", "word"), RISKS, ids=[word for _,
 @each_risk
 def test_each_risk_stops_the_plan_with_its_word(change_: Change, word: str) -> None:
     with pytest.raises(DataAtRisk) as caught:
-        guard(plan(change_), True, None, [])
+        guard(plan(change_), True, [])
     assert "nothing was changed" in caught.value.summary
     assert caught.value.fix == f"if that is meant: carbon up db --confirm {word}"
     assert str(change_.object) in caught.value.cause
@@ -69,20 +64,20 @@ def test_each_risk_stops_the_plan_with_its_word(change_: Change, word: str) -> N
 
 @each_risk
 def test_a_confirmed_risk_passes(change_: Change, word: str) -> None:
-    guard(plan(change_), True, None, [word])
+    guard(plan(change_), True, [word])
 
 
 @each_risk
 def test_a_word_confirms_that_one_object_only(change_: Change, word: str) -> None:
     with pytest.raises(DataAtRisk):
-        guard(plan(change_), True, None, [f"{word}x", word.replace("db", "other"), word.split(":")[0], "all", "yes"])
+        guard(plan(change_), True, [f"{word}x", word.replace("db", "other"), word.split(":")[0], "all", "yes"])
 
 
 def test_only_what_is_not_confirmed_yet_is_asked_for() -> None:
     everything = plan(*(change_ for change_, _ in RISKS))
     *given_, last = [word for _, word in RISKS]
     with pytest.raises(DataAtRisk) as caught:
-        guard(everything, True, None, given_)
+        guard(everything, True, given_)
     assert caught.value.fix.count("--confirm") == 1
     assert last in caught.value.fix
 
@@ -112,40 +107,16 @@ HARMLESS = [
 
 @given(st.sets(st.integers(0, len(HARMLESS) - 1)), st.booleans())
 def test_nothing_else_is_a_risk(chosen: set[int], stateful: bool) -> None:
-    guard(plan(*(HARMLESS[i] for i in chosen)), stateful, None, [])
+    guard(plan(*(HARMLESS[i] for i in chosen)), stateful, [])
 
 
-VERSIONS = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20))
-
-
-@given(VERSIONS, VERSIONS)
-def test_an_older_chart_is_a_risk_to_what_keeps_data(before: tuple[int, ...], after: tuple[int, ...]) -> None:
-    told = ".".join(map(str, before)), ".".join(map(str, after))
-    found = words(plan(deployed=revision(told[0])), version=told[1])
-    assert found == (["downgrade:db"] if after < before else [])
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "risky"),
-    [
-        ("1.10.0", "1.9.0", True),
-        ("v2.0.0", "1.9.9", True),
-        ("1.0.0+abc", "1.0.0+aaa", False),
-        ("1.0.0-rc1", "1.0.0", False),
-        ("1.0.0", None, False),
-    ],
-)
-def test_chart_versions_are_compared_as_numbers(before: str, after: str | None, risky: bool) -> None:
-    assert bool(words(plan(deployed=revision(before)), version=after)) is risky
-
-
-def test_an_older_chart_is_none_of_the_guards_business_where_there_is_no_data() -> None:
-    assert words(plan(deployed=revision("2.0.0")), stateful=False, version="1.0.0") == []
-
-
-def test_an_older_chart_after_a_failed_upgrade_needs_a_word_too() -> None:
-    """It may have migrated data before it failed."""
-    assert words(plan(deployed=revision("2.0.0", "failed")), version="1.0.0") == ["downgrade:db"]
+def test_a_downgrade_of_what_keeps_data_is_one_risk_that_names_all_that_goes_back() -> None:
+    downgraded = ["chart version 2.0.0 → 1.9.0", "image of db/db 16.2 → 15.4"]
+    (found,) = risks(plan(), True, downgraded)
+    assert found.word == "downgrade:db"
+    assert all(one in found.why for one in downgraded)
+    assert words(plan(), stateful=False, downgraded=downgraded) == []
+    assert words(plan()) == []
 
 
 def test_replicas_that_the_chart_no_longer_says_are_what_the_dry_run_told() -> None:
@@ -154,13 +125,48 @@ def test_replicas_that_the_chart_no_longer_says_are_what_the_dry_run_told() -> N
     assert words(plan(left_out)) == ["scale-down:StatefulSet/here/db"]
 
 
+KEYS = ("here/login/password", "here/login/token", "here/salt/salt")
+
+
 def test_a_generated_secret_that_is_gone_needs_its_own_word() -> None:
-    gone = [ObjectName("v1", "Secret", "here", "login"), ObjectName("v1", "Secret", "here", "keys")]
+    found = generated_anew(KEYS, KEYS)
+    assert [risk.word for risk in found] == ["generate:Secret/here/login", "generate:Secret/here/salt"]
     with pytest.raises(DataAtRisk) as caught:
-        guard_made_anew("db", gone, ["generate:Secret/here/login"])
-    assert caught.value.fix.endswith("carbon up db --confirm generate:Secret/here/keys")
-    guard_made_anew("db", gone, ["generate:Secret/here/login", "generate:Secret/here/keys"])
-    guard_made_anew("db", [], [])
+        refuse("db", found, ["generate:Secret/here/login"])
+    assert caught.value.fix == "if that is meant: carbon up db --confirm generate:Secret/here/salt"
+    refuse("db", found, [risk.word for risk in found])
+
+
+def test_one_generated_key_that_is_gone_is_enough() -> None:
+    (found,) = generated_anew(["here/login/token"], KEYS)
+    assert found.word == "generate:Secret/here/login"
+    assert "token of Secret here/login" in found.why
+
+
+@given(st.sets(st.sampled_from(KEYS)), st.sets(st.sampled_from(KEYS)))
+def test_a_value_that_never_was_there_is_generated_without_a_word(needed: set[str], known: set[str]) -> None:
+    found = generated_anew(sorted(needed), known)
+    assert bool(found) == bool(needed & known)
+
+
+def created(name: str) -> ContentChange:
+    return ContentChange(name, "create with 6 partitions", creates=True)
+
+
+def test_content_that_was_there_and_is_gone_is_made_anew_on_a_word_only() -> None:
+    (found,) = content_risks([created("topic prices"), created("topic new")], ["topic prices", "topic other"])
+    assert found.word == "content:topic prices"
+    assert "was there and is gone" in found.why
+    with pytest.raises(DataAtRisk) as caught:
+        refuse("prices", [found], [])
+    assert caught.value.fix == "if that is meant: carbon up prices --confirm 'content:topic prices'"
+
+
+def test_content_that_would_lose_data_is_told_once_with_all_that_it_would_lose() -> None:
+    shorter = [ContentChange("topic a", f"{key}: -1 → 5", True) for key in ("retention.ms", "retention.bytes")]
+    (found,) = content_risks([*shorter, ContentChange("topic a", "partitions: 3 → 6")], ["topic a"])
+    assert found.word == "content:topic a"
+    assert all(change.change in found.why for change in shorter)
 
 
 LOST = ObjectName("v1", "PersistentVolumeClaim", "here", "data-db-0")
@@ -178,23 +184,23 @@ LOST = ObjectName("v1", "PersistentVolumeClaim", "here", "data-db-0")
 @pytest.mark.parametrize("stateful", [True, False])
 def test_an_empty_volume_in_place_of_a_lost_one_needs_a_word(made: Change, stateful: bool) -> None:
     with pytest.raises(DataAtRisk) as caught:
-        guard(plan(made), stateful, None, [], [LOST])
+        guard(plan(made), stateful, [], [LOST])
     word = "empty:PersistentVolumeClaim/here/data-db-0"
     assert f"--confirm {word}" in caught.value.fix
-    guard(plan(made), stateful, None, [word], [LOST])
-    guard(plan(made), stateful, None, [], [])
+    guard(plan(made), stateful, [word], [LOST])
+    guard(plan(made), stateful, [], [])
 
 
 def test_a_lost_volume_is_no_risk_while_nothing_is_started_that_mounts_it() -> None:
     others = (change(Action.CREATE, "PersistentVolumeClaim", "other"), change(Action.UPDATE, "ConfigMap"))
-    guard(plan(*others), True, None, [], [LOST])
-    guard(plan(change(Action.DEFERRED, "StatefulSet")), True, None, [], [LOST])
+    guard(plan(*others), True, [], [LOST])
+    guard(plan(change(Action.DEFERRED, "StatefulSet")), True, [], [LOST])
 
 
 def test_a_restart_under_a_lost_volume_needs_a_word_though_nothing_changes() -> None:
     with pytest.raises(DataAtRisk) as caught:
-        guard(plan(), True, None, [], [LOST], restarts=True)
+        guard(plan(), True, [], [LOST], redeploy=True)
     word = "empty:PersistentVolumeClaim/here/data-db-0"
     assert f"--redeploy --confirm {word}" in caught.value.fix
-    guard(plan(), True, None, [word], [LOST], restarts=True)
-    guard(plan(), True, None, [], [], restarts=True)
+    guard(plan(), True, [word], [LOST], redeploy=True)
+    guard(plan(), True, [], [], redeploy=True)

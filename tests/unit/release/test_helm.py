@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.target import Target
 from carbon_platform.errors import Unreachable
-from carbon_platform.release.helm import Helm, HelmFailed, load_objects
+from carbon_platform.release.helm import Helm, HelmFailed
 from carbon_platform.settings import Settings
 from carbon_platform.spec.component import ChartRef
 from carbon_platform.spec.platform import Chart, Release
@@ -57,15 +58,6 @@ API_SERVER_THERE = {
 }
 
 
-def test_a_manifest_is_its_objects_without_the_empty_documents() -> None:
-    text = "---\n# only a comment\n---\nkind: ConfigMap\n---\nkind: Secret\n"
-    assert load_objects(text) == [{"kind": "ConfigMap"}, {"kind": "Secret"}]
-
-
-def test_a_lone_equals_sign_is_text() -> None:
-    assert load_objects("kind: X\noperators: [=, '!=']\n") == [{"kind": "X", "operators": ["=", "!="]}]
-
-
 @pytest.fixture
 def release() -> Release:
     return Release("app", "default", ("default",), Chart(ChartRef(path="app"), Path("/charts/app")), {}, False)
@@ -83,13 +75,13 @@ def helm_that_says(words: str, folder: Path) -> Helm:
         "users": [{"name": "x", "user": {}}],
     }
     kubeconfig.write_text(yaml.safe_dump(config), encoding="utf-8")
-    return Helm(Settings(helm=program), Target(kubeconfig, "x"))
+    return Helm(Settings(helm=program, cache=folder), Api(Target(kubeconfig, "x"), 1))
 
 
 @pytest.mark.parametrize("words", API_SERVER_AWAY.values(), ids=API_SERVER_AWAY)
 async def test_an_api_server_that_went_away_is_told_as_that(words: str, tmp_path: Path, release: Release) -> None:
     with pytest.raises(Unreachable, match="helm upgrade app: the API server can't be reached"):
-        await helm_that_says(words, tmp_path).upgrade(release, "")
+        await helm_that_says(words, tmp_path).upgrade(release, "a: b", "a=b", "", 60)
 
 
 @pytest.mark.parametrize("words", API_SERVER_THERE.values(), ids=API_SERVER_THERE)
@@ -97,7 +89,7 @@ async def test_a_webhook_or_repository_that_is_away_is_told_in_helm_s_words(
     words: str, tmp_path: Path, release: Release
 ) -> None:
     with pytest.raises(HelmFailed) as caught:
-        await helm_that_says(words, tmp_path).upgrade(release, "")
+        await helm_that_says(words, tmp_path).upgrade(release, "a: b", "a=b", "", 60)
     assert caught.value.cause == words
     assert caught.value.fix == "see whether the chart repository or webhook that it names answers"
 
@@ -114,6 +106,6 @@ async def test_a_webhook_or_repository_that_is_away_is_told_in_helm_s_words(
 )
 async def test_what_is_wrong_with_a_chart_is_told_as_that(words: str, tmp_path: Path, release: Release) -> None:
     with pytest.raises(HelmFailed) as caught:
-        await helm_that_says(words, tmp_path).upgrade(release, "")
+        await helm_that_says(words, tmp_path).upgrade(release, "a: b", "a=b", "", 60)
     assert caught.value.cause == words
     assert caught.value.fix == "correct the chart or its values"

@@ -38,7 +38,7 @@ def test_the_objects_of_a_manifest_are_known_by_name() -> None:
         ObjectName("v1", "ConfigMap", "", "a"),
         ObjectName("apps/v1", "Deployment", "there", "b"),
     ]
-    assert revision.chart_version() == "1.2.3"
+    assert revision.versions().chart == "1.2.3"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from carbon_platform.release.difference import LEFT_TO_OTHERS, difference
 from carbon_platform.release.managed_fields import Owner, additions, autoscaled, owner, owners, without
+from tests.objects import version_of
 
 NAMES = st.text("abc", min_size=1, max_size=2)
 TREES: st.SearchStrategy[Any] = st.recursive(
@@ -137,7 +138,9 @@ def test_labels_and_other_annotations_are_additions_and_finalizers_and_owners_ar
 def test_data_that_a_program_keeps_is_never_taken_out(kind: str) -> None:
     body = {"data": {"key": "x"}, "spec": {"conversion": "Webhook"}}
     metadata = {"labels": {"team": "a"}}
-    obj = of(body, entry("some-server", {**body, "metadata": metadata}), kind=kind, **metadata)
+    version = version_of(kind)
+    obj = of(body, entry("some-server", {**body, "metadata": metadata}, apiVersion=version), kind=kind, **metadata)
+    obj["apiVersion"] = version
     assert additions(obj) == (("f:metadata", "f:labels"),)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_platform.errors import ConfigurationError
-from carbon_platform.settings import Profile, settings
+from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
 from tests.definitions import Definitions
@@ -22,10 +22,10 @@ attributes:
 CHART = "  chart: {path: charts/probe}\n"
 
 
-def problems(definitions: Definitions, profile: Profile = "local") -> list[str]:
+def problems(definitions: Definitions, environment: str = "local") -> list[str]:
     """Every problem, without the folder in front."""
     with pytest.raises(ConfigurationError) as caught:
-        definitions.load(profile)
+        definitions.load(environment)
     assert caught.value.exit_code == 2
     assert "nothing was changed" in caught.value.fix
     return [line.removeprefix(f"{definitions.defs}/") for line in caught.value.evidence]
@@ -53,10 +53,14 @@ ATTRIBUTES = {
         "  secrets:\n    - name: s\n      keys:\n        password:\n          genrate: 32 # here\n",
         ["secrets.0.keys.password.genrate", "did you mean 'generate'", "literal"],
     ),
-    "a profile that there is not": ("  profiles:\n    staging: {} # here\n", ["staging", "'local' or 'production'"]),
-    "an unknown key in a profile": (
-        "  profiles:\n    local:\n      valuse: {a: 1} # here\n",
-        ["profiles.local.valuse", "did you mean 'values'", "chart"],
+    "the key that profiles had": ("  profiles: # here\n    local: {}\n", ["'profiles'; did you mean 'overlays'"]),
+    "an overlay of a name that is none": (
+        "  overlays:\n    Over_there: {} # here\n",
+        ["Over_there", "pattern"],
+    ),
+    "an unknown key in an overlay": (
+        "  overlays:\n    local:\n      valuse: {a: 1} # here\n",
+        ["overlays.local.valuse", "did you mean 'values'", "chart"],
     ),
     "a schedule that is none": ("  verify: {cron: '61 * * * *'} # here\n", ["'61 * * * *'", "cron fields", "*/15"]),
     "a schedule of too few fields": ("  verify: {cron: hourly} # here\n", ["'hourly'", "five cron fields", "*/15"]),
@@ -73,8 +77,8 @@ ATTRIBUTES = {
         "  needs:\n    - othre # here\n",
         ["probe needs 'othre'", "did you mean 'other'", "other, probe"],
     ),
-    "an unknown need of a profile": (
-        "  profiles:\n    local:\n      needs: [othre] # here\n",
+    "an unknown need of an overlay": (
+        "  overlays:\n    local:\n      needs: [othre] # here\n",
         ["probe needs 'othre'", "did you mean 'other'", "other, probe"],
     ),
     "an unknown check, with the nearest": (
@@ -97,11 +101,15 @@ ATTRIBUTES = {
     ),
     "a reference in a value that names nothing": (
         "  values:\n    a: 1\n    host: 'x.{{ domian }}' # here\n",
-        ["{{ domian }}", "domain, namespace, profile"],
+        ["{{ domian }}", "domain, environment, namespace"],
     ),
-    "a reference in a value of a profile": (
-        "  values: {a: 1}\n  profiles:\n    local:\n      values:\n        deep: [{host: '{{ domian }}'}] # here\n",
-        ["{{ domian }}", "domain, namespace, profile"],
+    "a reference in a value of an overlay": (
+        "  values: {a: 1}\n  overlays:\n    local:\n      values:\n        deep: [{host: '{{ domian }}'}] # here\n",
+        ["{{ domian }}", "domain, environment, namespace"],
+    ),
+    "the reference that profiles had": (
+        "  values: {size: '{{ profile }}'} # here\n",
+        ["{{ profile }} names nothing; did you mean 'environment'?"],
     ),
     "a reference in a check that names nothing": (
         "  values: {workers: 2}\n  checks:\n    - {type: trino.query, sql: 'select {{ values.wrokers }}'} # here\n",
@@ -109,7 +117,7 @@ ATTRIBUTES = {
     ),
     "a reference in a host that names nothing": (
         "  endpoints:\n    - name: a\n      service: a\n      port: 1\n      host: 'a.{{ domian }}' # here\n",
-        ["{{ domian }}", "domain, namespace, profile"],
+        ["{{ domian }}", "domain, environment, namespace"],
     ),
     "a secret with two sources": (
         "  secrets:\n    - name: s\n      keys: {password: {generate: 32, literal: x}} # here\n",
@@ -139,8 +147,8 @@ def test_a_problem_is_told_with_its_line_and_what_is_allowed(
 CHARTS = {
     "no chart": (HEAD.replace("attributes:", "attributes: # here"), ["'chart' is missing"]),
     "a missing chart": (HEAD + "  chart: {path: charts/prob} # here\n", ["no chart at 'charts/prob'", "Chart.yaml"]),
-    "a missing chart of the profile": (
-        HEAD + CHART + "  profiles:\n    local:\n      chart: {path: charts/prob} # here\n",
+    "a missing chart of the overlay": (
+        HEAD + CHART + "  overlays:\n    local:\n      chart: {path: charts/prob} # here\n",
         ["no chart at 'charts/prob'"],
     ),
     "a chart in two places": (
@@ -155,7 +163,10 @@ CHARTS = {
         (HEAD + CHART).replace("HelmRelease", "HelmRelaese # here"),
         ["unknown type", "did you mean 'carbon_platform.components.HelmRelease'", "carbon_platform.components.Content"],
     ),
-    "an unknown group": ((HEAD + CHART).replace("group: data", "group: dta # here"), ["group", "'data', 'streaming'"]),
+    "a group that none can be": (
+        (HEAD + CHART).replace("group: data", "group: a-b # here"),
+        ["group", "pattern"],
+    ),
     "a namespace that none can be": (
         (HEAD + CHART).replace("namespace: here", "namespace: Over_there # here"),
         ["namespace", "pattern"],
@@ -207,18 +218,18 @@ def test_components_that_need_each_other_are_told_as_a_circle(definitions: Defin
     assert problem == "a/defs.yaml:7: components need each other in a circle: a → b → c → a"
 
 
-def test_a_circle_that_only_one_profile_makes_is_one_only_there(definitions: Definitions) -> None:
+def test_a_circle_that_only_one_overlay_makes_is_one_only_there(definitions: Definitions) -> None:
     definitions.chart()
     definitions.release("a", needs=["b"])
-    definitions.release("b", profiles={"production": {"needs": ["a"]}})
+    definitions.release("b", overlays={"production": {"needs": ["a"]}})
     assert definitions.load("local").order == ["b", "a"]
     (problem,) = problems(definitions, "production")
     assert "in a circle: a → b → a" in problem
 
 
-def test_a_profile_nobody_asked_for_may_not_hide_an_unknown_need(definitions: Definitions) -> None:
+def test_an_overlay_nobody_asked_for_may_not_hide_an_unknown_need(definitions: Definitions) -> None:
     definitions.chart()
-    definitions.release("a", profiles={"production": {"needs": ["nobody"]}})
+    definitions.release("a", overlays={"production": {"needs": ["nobody"]}})
     (problem,) = problems(definitions, "local")
     assert "needs 'nobody'" in problem
 
@@ -258,12 +269,12 @@ def test_a_component_that_is_none_is_refused_with_the_nearest_that_is(definition
     assert "object_store, postgres" in caught.value.fix
 
 
-def test_a_profile_of_the_environment_that_there_is_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CARBON_PROFILE", "staging")
+def test_a_wrong_variable_is_told_with_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARBON_API_PORT", "none")
     monkeypatch.setenv("CARBON_WAIT_SECONDS", "soon")
     with pytest.raises(ConfigurationError) as caught:
         settings()
-    assert "CARBON_PROFILE='staging': Input should be 'local' or 'production'" in caught.value.cause
+    assert "CARBON_API_PORT='none': Input should be a valid integer" in caught.value.cause
     assert "CARBON_WAIT_SECONDS='soon'" in caught.value.cause
 
 

@@ -109,9 +109,9 @@ def test_what_another_program_will_replace_is_left_to_it() -> None:
 
 def test_an_unknown_reference_says_where_it_stands_and_what_there_is() -> None:
     with pytest.raises(
-        UnknownReference, match=r"\{\{ values\.y \}\} names nothing; there are: domain, values"
+        UnknownReference, match=r"values\.sise \}\} names nothing; did you mean 'size'\? There are: domain, values"
     ) as caught:
-        substitute({"a": [{"b": "{{ values.y }}"}]}, {"values": {"x": 1}, "domain": "d"})
+        substitute({"a": [{"b": "{{ values.sise }}"}]}, {"values": {"size": 1}, "domain": "d"})
     assert caught.value.path == ("a", 0, "b")
 
 

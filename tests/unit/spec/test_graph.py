@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_platform.errors import ConfigurationError
+from carbon_platform.source import nearest
 from carbon_platform.spec import graph
 
 KEYS = [f"c{i}" for i in range(8)]
@@ -82,7 +83,7 @@ SQL_KEYS = ["deadline", "expect", "name", "port", "service", "service_namespace"
 
 
 def suggested(name: str, known: list[str]) -> str | None:
-    _, suggests, end = graph.nearest(name, known).partition("; did you mean ")
+    _, suggests, end = nearest(name, known).partition("; did you mean ")
     return end.removesuffix("?").strip("'") if suggests else None
 
 
@@ -156,7 +157,7 @@ def test_what_shares_few_letters_with_every_name_is_not_helped(name: str) -> Non
 
 @pytest.mark.parametrize(("name", "end"), [("postgers", "; did you mean 'postgres'?"), ("xyz", ".")])
 def test_a_name_that_is_near_one_is_suggested_and_no_other(name: str, end: str) -> None:
-    assert graph.nearest(name, ["postgres", "redis"]) == end
+    assert nearest(name, ["postgres", "redis"]) == end
     with pytest.raises(ConfigurationError) as caught:
         graph.select({"postgres": [], "redis": []}, [name])
     assert caught.value.cause == f"{name!r} is not a folder of the platform{end}"

@@ -1,21 +1,30 @@
-"""The platform as a profile resolves it: what a component is, and when its digests change."""
+"""The platform as an environment resolves it: what a component is, and when its digests change."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from carbon_platform.errors import ConfigurationError
 from carbon_platform.settings import Settings
 from carbon_platform.spec import graph
-from carbon_platform.spec.load import load_platform
-from tests.definitions import Definitions
+from carbon_platform.spec.load import definition_files, load_platform
+from carbon_platform.spec.platform import Platform
+from tests.definitions import Definitions, environments
 
 SECRETS = [{"name": "s", "keys": {"password": {"generate": 32}}}]
 
 
-@pytest.mark.parametrize("profile", ["local", "production"])
-def test_the_real_platform_is_right_under_both_profiles(profile: str) -> None:
-    platform = load_platform(Settings(profile=profile))  # type: ignore[arg-type]
+def shipped(folder: Path, overlay: str) -> Platform:
+    """The real platform, in an environment with this overlay."""
+    file = environments(folder, {"its": {"cluster": {"context": "its"}, "overlays": [overlay]}})
+    return load_platform(Settings(environments=file, env="its"))
+
+
+@pytest.mark.parametrize("overlay", ["local", "production"])
+def test_the_real_platform_is_right_under_both_overlays(overlay: str, tmp_path: Path) -> None:
+    platform = shipped(tmp_path, overlay)
     assert {"postgres", "redis", "object_store", "kafka", "trino"} <= set(platform.components)
     for key, component in platform.components.items():
         assert component.key == key
@@ -26,15 +35,15 @@ def test_the_real_platform_is_right_under_both_profiles(profile: str) -> None:
     assert set(platform.order) == set(platform.components)
 
 
-def test_both_profiles_have_the_same_components_and_checks() -> None:
-    local, production = (load_platform(Settings(profile=profile)) for profile in ("local", "production"))
+def test_both_overlays_have_the_same_components_and_checks(tmp_path: Path) -> None:
+    local, production = (shipped(tmp_path, overlay) for overlay in ("local", "production"))
     assert local.needs.keys() == production.needs.keys()
     for key, component in local.components.items():
         assert component.checks.keys() == production.components[key].checks.keys()
 
 
 def test_nothing_but_what_says_so_is_pulled_from_a_registry_locally() -> None:
-    for component in load_platform(Settings(profile="local")).components.values():
+    for component in load_platform(Settings()).components.values():
         if component.release and not component.release.needs_registry:
             assert component.release.values["image"]["repository"].startswith("localhost/carbon/")
 
@@ -52,7 +61,7 @@ def test_a_component_is_what_its_file_says(definitions: Definitions) -> None:
         deadline="1m30s",
         verify={"cron": "*/5 * * * *"},
         values={"host": "app.{{ domain }}", "n": 3, "keep": 1},
-        profiles={"local": {"values": {"n": 1, "keep": None}}},
+        overlays={"local": {"values": {"n": 1, "keep": None}}, "production": {}},
         endpoints=[{"name": "web", "service": "app", "port": 80, "host": "app.{{ domain }}"}],
         checks=[{"type": "trino.query", "sql": "select {{ values.n }}", "deadline": 5}],
     )
@@ -71,17 +80,130 @@ def test_a_component_is_what_its_file_says(definitions: Definitions) -> None:
     assert definitions.load("production").components["app"].release.values["n"] == 3  # type: ignore[union-attr]
 
 
-def test_needs_and_chart_of_a_profile_replace_the_others(definitions: Definitions) -> None:
+def test_needs_and_chart_of_an_overlay_replace_the_others(definitions: Definitions) -> None:
     definitions.chart()
     for key in ("a", "b"):
         definitions.release(key)
     upstream = {"oci": "oci://charts.example/c", "version": "1.2.3"}
-    definitions.release("c", needs=["a"], profiles={"production": {"needs": ["b"], "chart": upstream}})
+    definitions.release("c", needs=["a"], overlays={"production": {"needs": ["b"], "chart": upstream}})
     local, production = definitions.load().components["c"], definitions.load("production").components["c"]
     assert (local.needs, production.needs) == (("a",), ("b",))
     assert production.release is not None
     assert production.release.chart.folder is None
     assert production.release.chart.ref.version == "1.2.3"
+
+
+def of_two(definitions: Definitions, first: dict[str, Any], second: dict[str, Any]) -> Platform:
+    """A component with two overlays that its environment names one after the other."""
+    definitions.chart()
+    definitions.chart("other")
+    definitions.release("a")
+    definitions.release("b")
+    definitions.release("app", values={"kept": {"n": 1}}, overlays={"first": first, "second": second})
+    cluster = {"context": "its"}
+    environments(definitions.folder, {"its": {"cluster": cluster, "overlays": ["first", "second"]}})
+    return definitions.load("its")
+
+
+def test_of_several_overlays_a_later_one_wins_as_with_value_files(definitions: Definitions) -> None:
+    first = {"values": {"kept": {"n": 2, "m": 1}, "list": [1]}, "needs": ["a"], "chart": {"path": "charts/other"}}
+    second = {"values": {"kept": {"n": 3}, "list": [2]}, "needs_registry": True}
+    app = of_two(definitions, first, second).components["app"]
+    assert app.release is not None
+    assert app.release.values == {"kept": {"n": 3, "m": 1}, "list": [2]}
+    assert (app.needs, app.release.needs_registry) == (("a",), True)
+    assert app.release.chart.folder is not None
+    assert app.release.chart.folder.name == "other"
+
+
+def test_overlays_that_say_the_same_twice_do_not_contradict(definitions: Definitions) -> None:
+    same = {"needs": ["a"], "chart": {"path": "charts/other"}, "needs_registry": True}
+    assert of_two(definitions, same, dict(same)).components["app"].needs == ("a",)
+
+
+CONTRADICTIONS: dict[str, tuple[Any, Any]] = {
+    "chart": ({"path": "charts/probe"}, {"path": "charts/other"}),
+    "needs": (["a"], ["b"]),
+    "needs_registry": (True, False),
+}
+
+
+@pytest.mark.parametrize("key", CONTRADICTIONS)
+def test_overlays_that_replace_the_same_differently_are_an_error_that_names_both(
+    key: str, definitions: Definitions
+) -> None:
+    first, second = ({key: value} for value in CONTRADICTIONS[key])
+    with pytest.raises(ConfigurationError) as caught:
+        of_two(definitions, first, second)
+    (told,) = caught.value.evidence
+    lines = definitions.file("app").read_text(encoding="utf-8").splitlines()
+    where = max(number for number, line in enumerate(lines, 1) if line.strip().startswith(f"{key}:"))
+    assert told.startswith(f"{definitions.file('app')}:{where}: overlays 'first' and 'second' of environment 'its'")
+    assert f"another `{key}`" in told
+
+
+def test_overlays_that_contradict_each_other_do_no_harm_apart(definitions: Definitions) -> None:
+    with pytest.raises(ConfigurationError):
+        of_two(definitions, {"needs": ["a"]}, {"needs": ["b"]})
+    environments(definitions.folder, {"its": {"cluster": "local", "overlays": ["second"]}})
+    assert definitions.load("its").components["app"].needs == ("b",)
+
+
+def test_a_definition_may_say_the_environment_and_its_domain(definitions: Definitions) -> None:
+    definitions.chart()
+    definitions.release("app", values={"of": "{{ environment }}.{{ domain }}"})
+    environments(definitions.folder, {"eu": {"cluster": "local", "domain": "example.com"}})
+    release = definitions.load("eu").components["app"].release
+    assert release is not None
+    assert release.values == {"of": "eu.example.com"}
+
+
+def test_the_platform_may_be_in_several_folders(definitions: Definitions, tmp_path: Path) -> None:
+    definitions.chart()
+    definitions.release("zoo")
+    more = Definitions(tmp_path_of(tmp_path, "more"))
+    more.chart()
+    more.release("app", needs=["zoo"])
+    both = Settings(defs=(str(definitions.defs), str(more.defs)))
+    assert list(load_platform(both).components) == ["app", "zoo"]
+    assert load_platform(both).order == ["zoo", "app"]
+    assert definition_files(both) == [definitions.file("zoo"), more.file("app")]
+
+
+def tmp_path_of(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
+
+
+def test_one_may_be_beside_the_shipped_ones(definitions: Definitions) -> None:
+    definitions.chart()
+    definitions.release("app", needs=["postgres"], group="our_own")
+    found = load_platform(Settings(defs=("shipped", str(definitions.defs)))).components
+    assert {"postgres", "trino", "app"} <= set(found)
+    assert found["app"].group == "our_own"
+
+
+def test_a_component_that_is_defined_twice_is_told_with_both_files(definitions: Definitions, tmp_path: Path) -> None:
+    definitions.chart()
+    definitions.release("app")
+    more = Definitions(tmp_path_of(tmp_path, "more"))
+    more.release("app", title="another")
+    with pytest.raises(ConfigurationError) as caught:
+        load_platform(Settings(defs=(str(definitions.defs), str(more.defs))))
+    told = f"{more.file('app')}:1: component 'app' is defined by {definitions.file('app')} already"
+    assert caught.value.evidence == (told,)
+
+
+def test_a_folder_without_a_definition_is_told_where_it_was_named(definitions: Definitions, tmp_path: Path) -> None:
+    definitions.chart()
+    definitions.release("app")
+    with pytest.raises(ConfigurationError, match=f"no component is defined in {tmp_path / 'none'}") as caught:
+        load_platform(Settings(defs=(str(definitions.defs), str(tmp_path / "none"))))
+    assert "CARBON_DEFS" in caught.value.fix
+    file = environments(tmp_path, {}, definitions=["shipped", "none"])
+    with pytest.raises(ConfigurationError, match=f"no component is defined in {tmp_path / 'none'}") as caught:
+        load_platform(Settings(environments=file))
+    assert "`definitions`" in caught.value.fix
 
 
 @pytest.fixture
@@ -130,7 +252,7 @@ CHANGES: dict[str, Callable[[Definitions], object]] = {
     "a new template": lambda d: d.chart(service="kind: Service"),
     "a value": written(values={"a": 2, "b": {"c": 2}}),
     "a deep value": written(values={"a": 1, "b": {"c": 3}}),
-    "a value of the profile": written(profiles={"local": {"values": {"a": 2}}}),
+    "a value of the overlay": written(overlays={"local": {"values": {"a": 2}}}),
     "a new key of a secret": written(
         secrets=[{"name": "s", "keys": {"password": {"generate": 32}, "user": {"literal": "x"}}}]
     ),
@@ -159,7 +281,7 @@ STAYS: dict[str, Callable[[Definitions], object]] = {
     "endpoints": written(endpoints=[{"name": "a", "service": "a", "port": 1}]),
     "deadline and schedule": written(deadline="5m", verify={"cron": "* * * * *"}, heal={"budget": 0}),
     "what is done about drift": written(drift={"policy": "report", "managers": ["backup-tool"]}),
-    "values of another profile": written(profiles={"production": {"values": {"a": 9}}}),
+    "values of another overlay": written(overlays={"production": {"values": {"a": 9}}}),
     "another component": lambda d: d.release("other", values={"a": 1}),
     "a comment in defs.yaml": edited("defs/probe/defs.yaml"),
 }

@@ -1,0 +1,235 @@
+"""What a release should be: the manifest that was applied while its inputs are the same, else a new render.
+
+Charts draw passwords, ask what is live and what the cluster can: rendering again tells what Helm would do *now*, which
+is not what it did. So a new render is made only when an input has changed, and what it would change beside what is
+drawn anew at each render decides whether there is anything to do.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from carbon_platform.cluster.client import Api
+from carbon_platform.cluster.reach import Object
+from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.release.difference import Steps, difference
+from carbon_platform.release.documents import Document, documents
+from carbon_platform.release.helm import Helm
+from carbon_platform.release.history import Revision
+from carbon_platform.release.inputs import Inputs, asks_the_cluster, draws, inputs
+from carbon_platform.release.place import place
+from carbon_platform.spec.platform import Component, Release
+
+_FORMAT = "2"
+"""Part of every name in the cache: raise it when what is cached changes shape."""
+
+Drawn = Mapping[ObjectName, frozenset[Steps]]
+"""For each object, the fields that are others at each render."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendered:
+    """A new render: what Helm is to apply, exactly."""
+
+    text: str
+    """The manifest, hooks included, in Helm's own words."""
+    inputs: Inputs
+    hooks: tuple[Object, ...] = ()
+    drawn: Drawn = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Desired:
+    """What a release should be."""
+
+    first: tuple[Object, ...]
+    """Applied by Carbon before all else, and never deleted by Helm: files of crds/, and namespaces."""
+    objects: tuple[Object, ...]
+    """Everything else but hooks, each with the namespace, label and annotations that Helm gives it."""
+    revision: Revision | None = None
+    """The newest revision when this was told; None when the release is not installed."""
+    rendered: Rendered | None = None
+    """None when it is what that revision applied: then there is nothing new for Helm."""
+
+    @property
+    def everything(self) -> tuple[Object, ...]:
+        """All objects, in the order in which they are applied."""
+        return (*self.first, *self.objects)
+
+
+async def desired_of(
+    component: Component, revision: Revision | None, helm: Helm, api: Api, cache: Path, *, anew: bool = False
+) -> Desired:
+    """What the component's definition makes of the release whose newest revision is `revision`.
+
+    `anew`: a person wants a new render whatever was rendered before. Raises HelmFailed when the chart can't be
+    rendered for this cluster. The cache can be read by its owner only, as charts may render Secrets.
+    """
+    release = component.release
+    if release is None:
+        return Desired((), ())
+    asks = asks_the_cluster(release)
+    now = inputs(release, helm.identity(), await api.capabilities() if asks else "")
+    deployed = revision if revision is not None and revision.status == "deployed" else None
+    verdict = cache / "renders" / f"{_name('same', deployed.uid if deployed else '', now)}.json"
+    if deployed and not anew and (deployed.inputs == now or verdict.exists()):
+        return await stored(component, deployed, api, cache)
+    text = await _render(release, now, helm, cache, upgrade=revision is not None, keep=not asks)
+    found = await _as_applied(text, now, component, revision, api, cache)
+    if deployed is None or anew:
+        return found
+    before = await stored(component, deployed, api, cache)
+    if not _same(found.objects, before.objects, {}) and draws(release):
+        other = await helm.template(release, upgrade=True, server=asks)
+        again = await _as_applied(other, now, component, revision, api, cache)
+        drawn = drawn_between(found.objects, again.objects)
+        assert found.rendered is not None, "it was rendered"
+        found = dataclasses.replace(found, rendered=dataclasses.replace(found.rendered, drawn=drawn))
+    if _same(found.objects, before.objects, found.rendered.drawn if found.rendered else {}) and _same(
+        found.first, before.first, {}
+    ):
+        _store(verdict, [])
+        return before
+    return found
+
+
+async def stored(component: Component, revision: Revision, api: Api, cache: Path) -> Desired:
+    """What a revision applied. What Carbon applied before it is known from the chart, while that is the same."""
+    release = component.release
+    assert release is not None, "only releases have revisions"
+    objects = await place(_own(revision.applied), release.namespace, api)
+    known = _read(_first_of(release, cache))
+    of_now = revision.inputs is None or revision.inputs.definition == inputs(release, "", "").definition
+    first: list[Object] = known if isinstance(known, list) and of_now else revision.crds()
+    placed = await place(first, release.namespace, api)
+    return Desired(_as_helm_writes(placed, release), _as_helm_writes(objects, release), revision)
+
+
+async def _as_applied(
+    text: str, made_of: Inputs, component: Component, revision: Revision | None, api: Api, cache: Path
+) -> Desired:
+    """A render, sorted into what Carbon applies by itself, what Helm applies, and what Helm runs."""
+    release = component.release
+    assert release is not None, "only releases are rendered"
+    had = {(n.kind, n.name) for n in revision.objects() if n.kind == "Namespace"} if revision else set()
+    first: list[Object] = []
+    theirs: list[Document] = []
+    for document in documents(text):
+        own = document.beside_templates or (
+            document.objects and all(_is_namespace(obj) and _key(obj) not in had for obj in document.objects)
+        )
+        if own:
+            first.extend(document.objects)
+        else:
+            theirs.append(document)
+    _store(_first_of(release, cache), first)
+    objects = [obj for document in theirs for obj in document.objects]
+    hooks = tuple(await place([obj for obj in objects if is_hook(obj)], release.namespace, api))
+    return Desired(
+        _as_helm_writes(await place(first, release.namespace, api), release),
+        _as_helm_writes(await place(_own(objects), release.namespace, api), release),
+        revision,
+        Rendered("\n---\n".join(document.text for document in theirs), made_of, hooks),
+    )
+
+
+def is_hook(obj: Object) -> bool:
+    """True for what Helm runs beside a release, and does not keep."""
+    return "helm.sh/hook" in ((obj.get("metadata") or {}).get("annotations") or {})
+
+
+def _own(objects: Iterable[Object]) -> list[Object]:
+    return [obj for obj in objects if not is_hook(obj)]
+
+
+def _is_namespace(obj: Object) -> bool:
+    # Helm would refuse one that is there already, and delete it, with all that is in it, with the release.
+    return obj["apiVersion"] == "v1" and obj["kind"] == "Namespace" and not is_hook(obj)
+
+
+def _key(obj: Object) -> tuple[str, str]:
+    return obj["kind"], obj["metadata"]["name"]
+
+
+def _as_helm_writes(objects: Iterable[Object], release: Release) -> tuple[Object, ...]:
+    """With what Helm adds when it applies: else every object would look drifted."""
+    owner = {"meta.helm.sh/release-name": release.name, "meta.helm.sh/release-namespace": release.namespace}
+    written = []
+    for obj in objects:
+        metadata = obj.get("metadata") or {}
+        labels = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
+        annotations = {**(metadata.get("annotations") or {}), **owner}
+        if _is_namespace(obj):
+            # It is nobody's but Carbon's: another release in it may be Helm's.
+            labels, annotations = {**(metadata.get("labels") or {})}, {**(metadata.get("annotations") or {})}
+        written.append({**obj, "metadata": {**metadata, "labels": labels, "annotations": annotations}})
+    return tuple(written)
+
+
+def drawn_between(one: Sequence[Object], other: Sequence[Object]) -> Drawn:
+    """The fields in which two renders of the same inputs differ."""
+    second = {ObjectName.of(obj): obj for obj in other}
+    found = {}
+    for obj in one:
+        twin = second.get(ObjectName.of(obj))
+        fields = difference(obj, twin) if twin else ()
+        if fields:
+            found[ObjectName.of(obj)] = frozenset(field.steps for field in fields)
+        elif twin is None:
+            found[ObjectName.of(obj)] = frozenset({()})
+    return found
+
+
+def _same(one: Sequence[Object], other: Sequence[Object], drawn: Drawn) -> bool:
+    """True when the two make the same, but for what is drawn. An object with a drawn name has no twin: kinds count."""
+    first, second = ({ObjectName.of(obj): obj for obj in objects} for objects in (one, other))
+    for one_of_both in first.keys() & second.keys():
+        fields = {field.steps for field in difference(first[one_of_both], second[one_of_both])}
+        if not fields <= drawn.get(one_of_both, frozenset()):
+            return False
+    named = [i for i in first.keys() - second.keys() if () not in drawn.get(i, ())]
+    only = Counter(i.group_kind for i in first.keys() - second.keys())
+    return not named and only == Counter(i.group_kind for i in second.keys() - first.keys())
+
+
+async def _render(release: Release, made_of: Inputs, helm: Helm, cache: Path, *, upgrade: bool, keep: bool) -> str:
+    """Helm's words; from the cache where they were the same for every cluster."""
+    file = cache / "renders" / f"{_name('render', str(upgrade), made_of)}.json"
+    if keep:
+        known = _read(file)
+        if isinstance(known, str):
+            return known
+    text = await helm.template(release, upgrade=upgrade, server=not keep)
+    if keep:
+        _store(file, text)
+    return text
+
+
+def _name(what: str, of: str, made_of: Inputs) -> str:
+    key = f"{_FORMAT} {what} {of} {made_of.definition} {made_of.environment}"
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _first_of(release: Release, cache: Path) -> Path:
+    key = f"{_FORMAT} first {release.chart.digest} {json.dumps(release.values, sort_keys=True, default=str)}"
+    return cache / "renders" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+
+
+def _read(file: Path) -> object:
+    try:
+        return json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _store(file: Path, content: object) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump(content, out, default=str)
+    Path(temporary).replace(file)
