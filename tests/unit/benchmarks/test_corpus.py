@@ -56,12 +56,12 @@ def test_each_chart_gets_a_definition_that_loads_in_a_namespace_of_its_own(tmp_p
     for name in ("a", "b-store"):
         _chart(tmp_path, name)
     defs = write_definitions(find(tmp_path), tmp_path / "defs")
-    loaded = load_platform(Settings(defs=(defs,))).components
+    loaded = load_platform(Settings(defs=(str(defs),))).components
     assert {one.namespace for one in loaded.values()} == {"corpus-a", "corpus-b-store"}
     assert loaded["b_store"].release is not None
     assert loaded["b_store"].checks == {}
     write_definitions(find(tmp_path, ["a"]), defs)
-    assert set(load_platform(Settings(defs=(defs,))).components) == {"a"}
+    assert set(load_platform(Settings(defs=(str(defs),))).components) == {"a"}
 
 
 def test_a_new_revision_and_pods_that_are_others_or_began_again_are_told() -> None:
