@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from carbon_platform.environment import DNS_LABEL, Name
 from carbon_platform.source import Strict
 from carbon_platform.spec.fields import Cron, Duration
+from carbon_platform.spec.rules import Of, OfCustom, ReadyRule
 
 
 class ChartRef(Strict):
@@ -145,6 +146,18 @@ class ReleaseAttributes(AssetAttributes):
     values: dict[str, Any] = Field(default_factory=dict)
     overlays: dict[Name, Overlay] = Field(default_factory=dict)
     stateful: bool = Field(False, description="It keeps data: backup gate and data guards apply.")
+    ready: dict[OfCustom, ReadyRule] = Field(
+        default_factory=dict, description="When custom resources are ready, by kind."
+    )
+    leave: dict[Of, list[str]] = Field(
+        default_factory=dict, description="Fields that are others' to write, as patterns of paths, by kind."
+    )
+    replaces_pods: dict[OfCustom, str] = Field(
+        default_factory=dict,
+        description="The annotation of its pod templates that changes with them, by the kind of a custom resource "
+        "whose operator leaves running pods on an earlier one.",
+    )
+    idempotent_jobs: list[str] = Field(default_factory=list, description="Jobs that may run twice, as patterns.")
 
 
 class ContentAttributes(AssetAttributes):

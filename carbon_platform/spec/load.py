@@ -26,6 +26,7 @@ from carbon_platform.spec.component import (
 from carbon_platform.spec.fields import UnknownReference, merge, substitute
 from carbon_platform.spec.overlay import combine, contradictions
 from carbon_platform.spec.platform import Chart, Component, Platform, Release
+from carbon_platform.spec.rules import Rules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,6 +307,12 @@ def _release(
         values=values,
         stateful=attributes.stateful,
         needs_registry=needs_registry,
+        rules=Rules(
+            ready=attributes.ready,
+            left=attributes.leave,
+            replaced_by=attributes.replaces_pods,
+            idempotent=tuple(attributes.idempotent_jobs),
+        ),
     )
 
 
