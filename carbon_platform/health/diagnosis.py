@@ -218,7 +218,7 @@ changes with them."""
 
 
 def replaced_by(obj: Object, rules: Rules = NO_RULES) -> str:
-    """The annotation by which its pods of an earlier template are told; empty where neither chart nor definition says."""
+    """The annotation by which its pods of an earlier template are told; empty where nobody says which."""
     return rules.replaced_by_of(obj) or str(readable(obj)["metadata"].get("annotations", {}).get(REPLACED_BY, ""))
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind
-from carbon_platform.health.cause import Cause, Kind, root
 from carbon_platform.health.beside import beside
+from carbon_platform.health.cause import Cause, Kind, root
 from carbon_platform.health.diagnosis import current_pods, owned, owned_cause
 from carbon_platform.health.nodes import pods_are_ready, unheard
 

@@ -7,8 +7,8 @@ import datetime
 from carbon_platform.checks.run import now, run_checks
 from carbon_platform.cluster.resources import ObjectName, is_custom
 from carbon_platform.errors import CarbonError
-from carbon_platform.health.cause import Cause, root
 from carbon_platform.health.beside import beside
+from carbon_platform.health.cause import Cause, root
 from carbon_platform.health.diagnosis import owned, owned_pods
 from carbon_platform.health.events import NEVER, moment
 from carbon_platform.health.explain import explain
