@@ -15,13 +15,13 @@ from carbon_platform.cluster.resources import BUILT_IN, group_kind, is_custom
 from carbon_platform.source import Strict
 
 _Said = TypeVar("_Said")
-_OF_KUBERNETES = frozenset(group_kind({"apiVersion": version, "kind": kind}) for version, kind in BUILT_IN)
+_OF_KUBERNETES = frozenset(kind for _, kind in BUILT_IN)
 
 
 def _custom(pattern: str) -> str:
     kind, _, group = pattern.partition("/")[0].partition(".")
-    if pattern.partition("/")[0] in _OF_KUBERNETES or (group and not is_custom(f"{group}/v1", kind)):
-        raise ValueError(f"{kind} is a kind of Kubernetes' own, for which Carbon has a rule; name a custom resource")
+    if not is_custom(f"{group}/v1", kind) if group else kind in _OF_KUBERNETES:
+        raise ValueError(f"{kind} is a kind of Kubernetes' own; where another kind is meant, write Kind.group")
     return pattern
 
 

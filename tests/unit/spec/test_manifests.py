@@ -84,9 +84,7 @@ def json_for_yaml(text: str) -> str:
 
 def test_numbers_texts_and_times_stay_what_they_are(definitions: Definitions) -> None:
     spec = "{many: 9007199254740993, few: 1000000, part: 0.5, text: 'yes', digits: '0123', from: 2026-01-02T03:04:05Z}"
-    definitions.write(
-        "probe", HEAD + f"  objects:\n    - {{apiVersion: a.b/v1, kind: Thing, {NAMES}, spec: {spec}}}\n"
-    )
+    definitions.write("probe", HEAD + f"  objects:\n    - {{apiVersion: a.b/v1, kind: Thing, {NAMES}, spec: {spec}}}\n")
     (found,) = objects(definitions.load().components["probe"])
     assert found["spec"] == {
         "many": 9007199254740993,
@@ -128,7 +126,9 @@ def test_overlays_change_objects_by_kind_and_name_and_add_others(definitions: De
     third = CONFIG | {"metadata": {"name": "c"}}
     written(definitions, "c.yaml", yaml.safe_dump(third))
     definitions.manifests(
-        "probe", objects=[CONFIG], overlays={"local": {"objects": [same, other], "files": ["c.yaml"]}}
+        "probe",
+        objects=[CONFIG],
+        overlays={"local": {"objects": [same, other], "files": ["c.yaml"]}, "production": {}},
     )
     merged = CONFIG | {"data": {"key": "yes", "more": "1"}}
     assert objects(definitions.load().components["probe"]) == [merged, other, third]
