@@ -219,9 +219,11 @@ class Api:
                 if getattr(error, "code", None) != 404:
                     raise
                 answer = {"resources": []}
+            names = {found["name"] for found in answer["resources"]}
             for found in answer["resources"]:
                 if "/" not in found["name"]:
-                    resource = Resource(api_version, found["kind"], found["name"], found["namespaced"])
+                    reports = f"{found['name']}/status" in names
+                    resource = Resource(api_version, found["kind"], found["name"], found["namespaced"], reports)
                     self._kinds[(api_version, found["kind"])] = resource
         if key not in self._kinds:
             raise MissingKind(

@@ -84,10 +84,10 @@ async def symptoms_of(component: Component, record: Record, session: Session) ->
     names = [ObjectName.of(obj) for obj in objects]
     live = dict(zip(names, await asyncio.gather(*(api.find(name) for name in names)), strict=True))
     there = [obj for obj in objects if live[ObjectName.of(obj)] is not None]
-    compared = await asyncio.gather(*(compare(obj, api, component.drift.managers) for obj in there))
+    compared = await asyncio.gather(*(compare(obj, api, component.rules) for obj in there))
     edits = {ObjectName.of(obj): edits_of(found) for obj, found in zip(there, compared, strict=True)}
     found = of_release(desired, live.get, edits)
-    broken = [obj for obj in live.values() if obj and not status(obj).ready]
+    broken = [obj for obj in live.values() if obj and not status(obj, component.rules).ready]
     found += await _services(objects, live, api)
     return (*await explain(found, broken, api), *checks)
 

@@ -87,7 +87,7 @@ def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
             alias = group_kind(obj) == "Service" and readable(obj)["spec"].get("type") == "ExternalName"
             sign = Sign.ALIAS if alias else Sign.EDITED
             found.append(Symptom(sign, str(name), _edited(edits[name])))
-        now = status(live)
+        now = status(live, desired.rules)
         if group_kind(obj) == "Job.batch" and now.failed:
             found.append(Symptom(Sign.JOB_FAILED, str(name), now.message))
         elif not now.ready and group_kind(obj) not in _WAITS_FOR_OTHERS:

@@ -15,7 +15,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import tenacity
@@ -40,6 +40,7 @@ from carbon_platform.release.plan import BY_HELM, compare
 from carbon_platform.settings import Settings
 from carbon_platform.spec.load import definition_files, load_platform
 from carbon_platform.spec.platform import Platform
+from carbon_platform.spec.rules import Rules
 
 _LOG = logging.getLogger(__name__)
 _GATHER_SECONDS = 0.1
@@ -311,8 +312,8 @@ class _Following:
             if holder:
                 busy[key] = holder
         quiet = {key: desired for key, desired in self._desired.items() if key not in busy}
-        others = {key: platform.components[key].drift.managers for key in quiet}
-        await self._compare([(obj, others[key]) for key, desired in quiet.items() for obj in desired.everything])
+        rules = {key: platform.components[key].rules for key in quiet}
+        await self._compare([(obj, rules[key]) for key, desired in quiet.items() for obj in desired.everything])
         known = {key: self._known(desired) for key, desired in self._desired.items()}
         found = {key: tuple(of_release(desired, self._find, self._edits)) for key, desired in known.items()}
         broken = [key for key, symptoms in found.items() if symptoms]
@@ -348,18 +349,18 @@ class _Following:
         if not unready:
             return symptoms
         names = [ObjectName.of(obj) for obj in desired.objects if may_own_pods(obj)]
-        objects = [live for name in names if (live := self._find(name)) and not status(live).ready]
+        objects = [live for name in names if (live := self._find(name)) and not status(live, desired.rules).ready]
         behind = controllers_behind(self._nodes(), datetime.datetime.now(datetime.UTC))
         return await explain(symptoms, objects, self._session.api, behind)
 
-    async def _compare(self, desired: Iterable[tuple[Object, Collection[str]]]) -> None:
+    async def _compare(self, desired: Iterable[tuple[Object, Rules]]) -> None:
         """Ask the API server about the objects that somebody wrote since, but only those whose content changed.
 
-        Each comes with the field managers that may write to it. What it did not answer is asked again, less and less
+        Each comes with what its definition says of it. What it did not answer is asked again, less and less
         often.
         """
         written, now = [], asyncio.get_running_loop().time()
-        for obj, others in desired:
+        for obj, rules in desired:
             name = ObjectName.of(obj)
             live = self._find(name)
             if live is None:
@@ -368,8 +369,8 @@ class _Following:
                 continue
             unanswered = self._unanswered.get(name)
             if self._changed(name, live) or (unanswered and now >= unanswered.due):
-                written.append((obj, others))
-        await asyncio.gather(*(self._compare_one(obj, others) for obj, others in written))
+                written.append((obj, rules))
+        await asyncio.gather(*(self._compare_one(obj, rules) for obj, rules in written))
 
     def _changed(self, name: ObjectName, live: Object) -> bool:
         """True when its content is not what it was when this was asked last."""
@@ -381,11 +382,11 @@ class _Following:
         self._fingerprints[name] = fingerprint
         return fingerprint != before
 
-    async def _compare_one(self, obj: Object, others: Collection[str]) -> None:
+    async def _compare_one(self, obj: Object, rules: Rules) -> None:
         name = ObjectName.of(obj)
         try:
             async with self._limit, asyncio.timeout(_ANSWER_SECONDS):
-                found = await compare(obj, self._session.api, others)
+                found = await compare(obj, self._session.api, rules)
         except (CarbonError, TimeoutError) as error:
             # Whether the API server answers at all is the watches' business; this is about one object of one component.
             pause = _pause_after(self._unanswered.get(name))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from carbon_platform.cluster.client import Api
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import CarbonError
+from carbon_platform.health.beside import beside
 from carbon_platform.health.cause import Kind
 from carbon_platform.health.diagnosis import owned_pods, pod_cause
 from carbon_platform.health.status import may_own_pods
@@ -100,8 +101,9 @@ async def _missing_image(desired: Desired, api: Api) -> str:
     owners = [obj for obj in desired.objects if may_own_pods(obj) and "namespace" in obj["metadata"]]
     for namespace in {obj["metadata"]["namespace"] for obj in owners}:
         pods, events = await asyncio.gather(api.list("v1", "Pod", namespace), api.list("v1", "Event", namespace))
+        between = await beside(owners, pods, namespace, api)
         for obj in owners:
-            for pod in owned_pods(obj, pods) if obj["metadata"]["namespace"] == namespace else ():
+            for pod in owned_pods(obj, pods, between) if obj["metadata"]["namespace"] == namespace else ():
                 told = [e for e in events if e.get("involvedObject", {}).get("uid") == pod["metadata"]["uid"]]
                 cause = pod_cause(pod, told, now)
                 if cause and cause.kind is Kind.IMAGE:

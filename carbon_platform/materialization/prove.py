@@ -7,6 +7,7 @@ from carbon_platform.checks.run import now
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.cluster.shape import readable
+from carbon_platform.health.beside import beside
 from carbon_platform.health.diagnosis import owned_pods
 from carbon_platform.health.status import may_own_pods
 from carbon_platform.materialization.checked import checked
@@ -78,7 +79,9 @@ async def _ready(
     deadline = component.deadline or session.settings.wait_seconds
     with steps.timed(Step.WAIT):
         vanishing = {ObjectName.of(obj) for obj in desired.objects if vanishes(obj)}
-        await wait_ready(names, session.api, session.mirrors, deadline, steps.tell, vanishing=vanishing)
+        await wait_ready(
+            names, session.api, session.mirrors, deadline, steps.tell, rules=desired.rules, vanishing=vanishing
+        )
     pods = await _pods(desired, session)
     evidence: dict[str, str | int | float | bool] = {"objects": len(desired.objects), "pods": len(pods)}
     detail = f"{len(desired.objects)} objects as desired, {len(pods)} pods ready"
@@ -95,6 +98,7 @@ async def _pods(desired: Desired, session: Session) -> list[Object]:
     found: dict[str, Object] = {}
     for namespace in {obj["metadata"]["namespace"] for obj in owners if "namespace" in obj["metadata"]}:
         pods = await session.api.list("v1", "Pod", namespace)
+        between = await beside(owners, pods, namespace, session.api)
         for obj in owners:
-            found |= {pod["metadata"]["uid"]: pod for pod in owned_pods(obj, pods)}
+            found |= {pod["metadata"]["uid"]: pod for pod in owned_pods(obj, pods, between)}
     return list(found.values())

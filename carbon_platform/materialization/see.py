@@ -14,10 +14,12 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind, is_custom
 from carbon_platform.cluster.shape import readable
 from carbon_platform.errors import Unreachable
-from carbon_platform.health.diagnosis import owned_pods
+from carbon_platform.health.beside import beside
+from carbon_platform.health.diagnosis import owned, owned_pods
 from carbon_platform.health.events import NEVER, moment
+from carbon_platform.health.ownership import with_owned
 from carbon_platform.health.state import Sight, State, state
-from carbon_platform.health.status import may_own_pods, status
+from carbon_platform.health.status import may_own_pods
 from carbon_platform.health.steadiness import unsteady
 from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.records import CheckResult, Record
@@ -69,9 +71,11 @@ async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tu
                 try:
                     custom = await _custom_resources(revision, component, session.api) if revision else []
                     gone = await _gone(revision, component, session, present) if revision else []
+                    pods = [o for o in mine if group_kind(o) == "Pod"]
+                    between = await beside(custom, pods, component.namespace, session.api)
                 except RequestFailed as error:  # its kind can't be served, all others can
                     return Seen(component, State.UNKNOWN, error.told, None, 0, 0, ())
-                return _seen(component, revision, writers.get(name), [*mine, *custom], records, gone)
+                return _seen(component, revision, writers.get(name), [*mine, *custom], between, records, gone)
 
             return list(await asyncio.gather(*(one(platform.components[key]) for key in keys))), ""
     except Unreachable as error:
@@ -112,6 +116,7 @@ def _seen(
     revision: Revision | None,
     writer: str | None,
     live: Sequence[Object],
+    between: Sequence[Object],
     records: Mapping[str, Record],
     gone: Sequence[ObjectName],
 ) -> Seen:
@@ -119,8 +124,9 @@ def _seen(
     own = [o for o in live if component.release and _of_release(o, component)]
     owners = [o for o in own if may_own_pods(o)]
     live_pods = [o for o in live if group_kind(o) == "Pod"]
-    pods = list({p["metadata"]["uid"]: p for o in owners for p in owned_pods(o, live_pods)}.values())
-    unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o in owners if not (s := status(o)).ready]
+    pods = list({p["metadata"]["uid"]: p for o in owners for p in owned_pods(o, live_pods, between)}.values())
+    states = [(o, with_owned(o, owned(o, live_pods, between), component.rules)) for o in owners]
+    unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o, s in states if not s.ready]
     unready += unsteady(pods, moment(record.changed_at) or NEVER, datetime.datetime.now(datetime.UTC))
     unready += [f"{name.kind} {name.name} is gone" for name in gone]
     if revision is not None and revision.pending:

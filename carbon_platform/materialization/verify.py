@@ -5,12 +5,14 @@ import dataclasses
 import datetime
 
 from carbon_platform.checks.run import now, run_checks
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, is_custom
 from carbon_platform.errors import CarbonError
+from carbon_platform.health.beside import beside
 from carbon_platform.health.cause import Cause, root
-from carbon_platform.health.diagnosis import owned_pods
+from carbon_platform.health.diagnosis import owned, owned_pods
 from carbon_platform.health.events import NEVER, moment
 from carbon_platform.health.explain import explain
+from carbon_platform.health.ownership import with_owned
 from carbon_platform.health.status import may_own_pods, status
 from carbon_platform.health.steadiness import unsteady
 from carbon_platform.materialization.checked import undisturbed
@@ -95,16 +97,18 @@ async def _ready(component: Component, session: Session) -> tuple[CheckResult, i
     number, how = revision.number, revision.status
     wrong = [] if planned.installed else [f"revision {number} is {how}"]
     wrong += [f"{name} is missing" for name in missing]
-    wrong += [f"{c.object}: {s.message}" for c in planned.changes if c.live and not (s := status(c.live)).ready]
+    wrong += [
+        f"{c.object}: {s.message}" for c in planned.changes if c.live and not (s := status(c.live, desired.rules)).ready
+    ]
     wrong += planned.unready
-    restarts = await _restarts(desired, session.records.get(component.key), session)
-    wrong += restarts
+    of_pods = await _of_pods(desired, session.records.get(component.key), session)
+    wrong += of_pods
     # Whoever reads one of these works with the old value only until it begins anew.
     copies: dict[str, str | int] = {OUTDATED_COPIES: len(outdated)} if outdated else {}
     if not wrong and not outdated:
         result = CheckResult("ready", True, f"{len(desired.objects)} objects ready", now())
         return await with_volumes(result, component, session), number
-    cause = await _cause(desired, session, every=bool(restarts)) if wrong else None
+    cause = await _cause(desired, session, every=bool(of_pods)) if wrong else None
     detail = "; ".join([*wrong, *([str(cause)] if cause else ()), *map(str, outdated)])
     fix = cause.fix if cause and not missing and not outdated else f"carbon up {component.key}"
     evidence = copies | ({"told": "\n".join(cause.evidence)} if cause and cause.evidence else {})
@@ -112,15 +116,22 @@ async def _ready(component: Component, session: Session) -> tuple[CheckResult, i
     return await with_volumes(result, component, session), number
 
 
-async def _restarts(desired: Desired, record: Record, session: Session) -> list[str]:
-    """Containers that are ready by now, perhaps, and have been restarted again and again since the last change."""
+async def _of_pods(desired: Desired, record: Record, session: Session) -> list[str]:
+    """Containers that are ready by now, perhaps, and have been restarted again and again since the last change; and
+    custom resources that seem ready by themselves, with what is not of what their operator made of them."""
     since = moment(record.changed_at) or NEVER
     found: list[str] = []
     owners = [obj for obj in desired.objects if may_own_pods(obj) and "namespace" in obj["metadata"]]
     for namespace in {obj["metadata"]["namespace"] for obj in owners}:
         pods = await session.api.list("v1", "Pod", namespace)
-        mine = {pod["metadata"]["name"]: pod for obj in owners for pod in owned_pods(obj, pods)}
+        between = await beside(owners, pods, namespace, session.api)
+        mine = {pod["metadata"]["name"]: pod for obj in owners for pod in owned_pods(obj, pods, between)}
         found += unsteady(mine.values(), since, datetime.datetime.now(datetime.UTC))
+        named = [ObjectName.of(obj) for obj in owners if is_custom(obj["apiVersion"], obj["kind"])]
+        for live in await asyncio.gather(*(session.api.find(name) for name in named if name.namespace == namespace)):
+            if live and status(live, desired.rules).ready:
+                seen = with_owned(live, owned(live, pods, between), desired.rules)
+                found += [] if seen.ready else [f"{live['kind']} {live['metadata']['name']}: {seen.message}"]
     return found
 
 
@@ -128,7 +139,7 @@ async def _cause(desired: Desired, session: Session, *, every: bool = False) -> 
     """Why what is there is not ready, where the cluster tells. `every`: what counts as ready is asked as well."""
     names = [ObjectName.of(obj) for obj in desired.objects if may_own_pods(obj)]
     found = await asyncio.gather(*(session.api.find(name) for name in names))
-    asked = [obj for obj in found if obj and (every or not status(obj).ready)]
+    asked = [obj for obj in found if obj and (every or not status(obj, desired.rules).ready)]
     return root((await explain(asked, session.api)).values())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import group_kind
+from carbon_platform.spec.rules import NO_RULES, Rules
 
 ABSENT = object()
 LEFT_TO_OTHERS = "carbon/left-to-others"
@@ -45,17 +46,17 @@ def mark_drawn(fields: Iterable[FieldChange], drawn: Collection[Steps]) -> tuple
     return tuple(dataclasses.replace(one, drawn=True) if one.steps in drawn else one for one in fields)
 
 
-def difference(live: Object, desired: Object) -> tuple[FieldChange, ...]:
+def difference(live: Object, desired: Object, rules: Rules = NO_RULES) -> tuple[FieldChange, ...]:
     """Fields in which the two differ; what the server and controllers write is left out, Secret values are hidden.
 
-    So are fields that the desired object leaves to others: a list is applied as a whole, and then it has no way but
-    its annotation to say that one field of its items is not its own.
+    So are fields that the desired object leaves to others, by its annotation or its definition (`rules`): a list is
+    applied as a whole, and nothing else says that one field of its items is somebody else's.
     """
     hide = group_kind(desired) == "Secret"
     return tuple(
         FieldChange(_path(at), _show(a, hide and _is_value(at)), _show(b, hide and _is_value(at)), at)
         for at, a, b in _walk((), _comparable(live), _comparable(desired))
-        if not left_to_others(desired, at) and not _filled_in(desired, at, b)
+        if not left_to_others(desired, at, rules) and not _filled_in(desired, at, b)
     )
 
 
@@ -67,11 +68,11 @@ def _filled_in(desired: Object, at: Steps, value: Any) -> bool:
     return at[-1] == "caBundle" and kind in _SERVED_BY_OTHERS and (value is ABSENT or value in _NO_BUNDLE)
 
 
-def left_to_others(desired: Object, at: Steps) -> bool:
-    """True when the object says by its annotation that a field is not its own."""
+def left_to_others(desired: Object, at: Steps, rules: Rules = NO_RULES) -> bool:
+    """True when the object says by its annotation that a field is not its own, or its definition does."""
     annotations = desired.get("metadata", {}).get("annotations")
     patterns = str(annotations.get(LEFT_TO_OTHERS, "") if isinstance(annotations, Mapping) else "").split()
-    return any(fnmatch.fnmatchcase(_path(at), pattern) for pattern in patterns)
+    return any(fnmatch.fnmatchcase(_path(at), pattern) for pattern in (*patterns, *rules.left_of(desired)))
 
 
 def _is_value(at: Steps) -> bool:

@@ -19,6 +19,7 @@ from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
 from carbon_platform.settings import Settings
+from carbon_platform.spec.rules import NO_RULES
 
 UNREADY = (Symptom(Sign.UNREADY, "Deployment here/app", "0/1 pods available"),)
 CONFIG: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": "here"}}
@@ -110,7 +111,7 @@ class Declared(_Following):
 
     async def look(self) -> list[str]:
         """The fields that were found edited."""
-        await self._compare([(CONFIG, ())])
+        await self._compare([(CONFIG, NO_RULES)])
         return [field.path for fields in self._edits.values() for field in fields]
 
     def hurry(self) -> float:

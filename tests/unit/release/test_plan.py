@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import pytest
 import yaml
-from carbon_platform.release.render import Desired
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import BUILT_IN, ObjectName, Resource, is_custom
 from carbon_platform.materialization.preflight import unchangeable
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.guard import risks
 from carbon_platform.release.helm import encode_release
 from carbon_platform.release.manifest import load_objects
