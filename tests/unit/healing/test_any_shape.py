@@ -2,7 +2,6 @@
 
 import datetime
 
-from carbon_platform.release.render import Desired
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from carbon_platform.healing.symptoms import of_release
 from carbon_platform.health.diagnosis import current_pods, diagnose, outdated_pods, owned_pods, pod_cause, stuck_pods
 from carbon_platform.health.nodes import controllers_behind, pods_are_ready, silent, unheard
 from carbon_platform.health.status import condition, may_own_pods, status
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import difference
 from carbon_platform.release.guard import risks
 from carbon_platform.release.managed_fields import additions, autoscaled, owners

@@ -15,14 +15,17 @@ from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import BUILT_IN, ObjectName, Resource, is_custom
 from carbon_platform.materialization.preflight import unchangeable
-from carbon_platform.release.desired import Desired
+from carbon_platform.release.desired import Desired, Rendered
 from carbon_platform.release.guard import risks
 from carbon_platform.release.helm import encode_release
+from carbon_platform.release.history import newest
+from carbon_platform.release.inputs import Inputs
 from carbon_platform.release.manifest import load_objects
 from carbon_platform.release.place import place
 from carbon_platform.release.plan import Action, Plan, plan
 from carbon_platform.spec.component import ChartRef, DriftSpec
 from carbon_platform.spec.platform import Chart, Component, Release
+from carbon_platform.spec.rules import NO_RULES, Rules
 from tests.manifests import manifests, texts_of
 from tests.objects import obj, workload
 
@@ -68,9 +71,11 @@ class ServerOfObjects:
 
     async def apply(self, one: Object, **_: Any) -> Object:
         """As Api's own, of a dry run."""
-        live = self.live[ObjectName.of(one)]
-        if one["kind"] in self.frozen and any(live.get(part) != one.get(part) for part in ("spec", "roleRef", "value")):
-            raise Rejected(f"apply {ObjectName.of(one)}", f'{one["kind"]} "a" is invalid: field is immutable')
+        live = self.live.get(ObjectName.of(one), {})
+        changed = live and any(live.get(part) != one.get(part) for part in ("spec", "roleRef", "value"))
+        if changed and one["kind"] in self.frozen:
+            told = f'{one["kind"]} "a" is invalid: field is immutable'
+            raise Rejected(f"apply {ObjectName.of(one)}", told, immutable=True)
         return self._kept(one)
 
     def deployed(self, manifest: str, **more: Any) -> None:
@@ -93,11 +98,15 @@ class Planned:
     key: str = "app"
     digest: str = "digest"
     drift: DriftSpec = NOBODY_ELSE
+    rules: Rules = NO_RULES
 
 
 async def planned(server: ServerOfObjects, *desired: Object) -> Plan:
-    api = cast(Api, server)
-    return await plan(cast(Component, Planned()), Desired((), tuple(await place(desired, "here", api))), api)
+    """What a new render that makes these would change."""
+    api, revision = cast(Api, server), newest(server.secrets)
+    rendered = Rendered("", Inputs("", ""))
+    objects = tuple(await place(desired, "here", api))
+    return await plan(cast(Component, Planned()), Desired((), objects, revision, rendered), api)
 
 
 def told(found: Plan) -> list[str]:
