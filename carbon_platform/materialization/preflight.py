@@ -63,22 +63,34 @@ async def preflight(
     deeds += [("patch", ObjectName.of(reader)) for reader in readers]
     denied = await _denied(component, [*deeds, *_of_plan(plan, unprepared)], api)
     problems += denied
-    problems += [
-        Problem(f"the API server refuses {change.object}: {change.reason}", "correct the values")
-        for change in plan.changes
-        if change.action is Action.INVALID
-    ]
-    problems += [
-        Problem(f"{change.object}: {change.reason}", "leave it to its owner, or take it out of one of the two")
-        for change in plan.changes
-        if change.action is Action.OWNED
-    ]
-    problems += unchangeable(plan)
+    problems += refusals(plan)
     problems += await _storage_problems(plan, api)
     problems += _image_problems(plan)
     problems += await _room_problems(plan, session.mirrors)
     if problems:
         raise _refused(PermissionDenied if denied else Blocked, component, problems)
+
+
+def refusals(plan: Plan) -> list[Problem]:
+    """Objects of the plan that can't be applied."""
+    invalid = [
+        Problem(f"the API server refuses {change.object}: {change.reason}", "correct the values")
+        for change in plan.changes
+        if change.action is Action.INVALID
+    ]
+    owned = [
+        Problem(f"{change.object}: {change.reason}", "leave it to its owner, or take it out of one of the two")
+        for change in plan.changes
+        if change.action is Action.OWNED
+    ]
+    return [*invalid, *owned, *unchangeable(plan)]
+
+
+def check_refusals(component: Component, plan: Plan) -> None:
+    """Raise Blocked when a plan that was made anew, under the lease, has what can't be applied."""
+    problems = refusals(plan)
+    if problems:
+        raise _refused(Blocked, component, problems)
 
 
 _KEPT = frozenset(

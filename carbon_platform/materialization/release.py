@@ -8,7 +8,7 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.errors import CarbonError, NotReady, Overtaken, PermissionDenied
 from carbon_platform.materialization.apply import apply
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
-from carbon_platform.materialization.preflight import all_denied, preflight
+from carbon_platform.materialization.preflight import all_denied, check_refusals, preflight
 from carbon_platform.materialization.prepared import guard_prepared, readers_of, to_copy
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.prove import prove
@@ -46,6 +46,8 @@ from carbon_platform.spec.platform import Component, Release
 class _Applied:
     revision: int | None
     changes: tuple[str, ...]
+    desired: Desired | None = None
+    """What was applied, where that was told anew under the lease."""
 
 
 async def materialize_release(component: Component, session: Session, options: Options) -> Outcome:
@@ -85,6 +87,7 @@ async def _materialize(component: Component, session: Session, options: Options,
     async with contextlib.AsyncExitStack() as claim:
         if options.forces or unprepared or not planned.empty or await outdated(desired, api):
             applied = await _deploy(component, desired, planned, unprepared, known, session, options, steps, claim)
+            desired = applied.desired or desired
             life = session.records.get(component.key).life
         outcome, seen = await _prove(component, desired, applied, session, steps, options.confirm)
         await remember_verified(outcome, seen, component, session)
@@ -237,13 +240,14 @@ async def _deploy(
             if _moved(planned, revision):
                 desired = await _desired(component, session, options)
             planned = await plan(component, desired, api)
+        check_refusals(component, planned)
     applies, number = not planned.empty or options.redeploy, planned.revision.number if planned.revision else None
     if not applies and not copies:
         replaced = await replace_pods(desired, session, steps)
         if treated or replaced:
             record_change(component, session)
             record_revision(number, component, session)
-        return _Applied(number, (*made, *treated, *replaced))
+        return _Applied(number, (*made, *treated, *replaced), desired)
     guard(
         planned,
         release.stateful,
@@ -266,7 +270,7 @@ async def _deploy(
     told = [f"{c.action} {c.object}" + "".join(f"\n  {field}" for field in c.fields) for c in planned.changes]
     if options.redeploy:
         told.append("redeployed and restarted on request")
-    return _Applied(number, (*made, *treated, *told, *copied, *replaced) or (f"revision {number}",))
+    return _Applied(number, (*made, *treated, *told, *copied, *replaced) or (f"revision {number}",), desired)
 
 
 def _moved(planned: Plan, now: Revision | None) -> bool:
