@@ -81,7 +81,9 @@ async def test_workloads_of_an_operator_are_waited_for_counted_and_watched(
     (seen,) = (await asyncio.to_thread(platform.json, "status", "app"))["components"]
     assert (seen["pods"]["running"], seen["pods"]["total"]) == (2, 2)
     assert (await look(platform.load(), ["app"], session))["app"].reason == ""
-    await api.patch(platform.name("StatefulSet", "shard"), {"spec": {"template": {"spec": {"nodeSelector": {"disk": "golden"}}}}})
+    await api.patch(
+        platform.name("StatefulSet", "shard"), {"spec": {"template": {"spec": {"nodeSelector": {"disk": "golden"}}}}}
+    )
     ready, *_ = await verify(platform.load().components["app"], session)
     assert "Thing top: StatefulSet shard:" in ready.detail
 
@@ -100,7 +102,7 @@ async def test_a_rule_of_the_definition_is_waited_for(platform: Platform, sessio
     rule = {"fields": {"status.state": "ready"}}
     objects = [kind(platform), thing(platform)]
     platform.manifests("app", namespace=platform.namespace, objects=objects, ready={"Thing": rule}, deadline="3s")
-    with pytest.raises(NotReady, match="status.state: not told yet"):
+    with pytest.raises(NotReady, match=r"status\.state: not told yet"):
         await platform.up(session)
     name = ObjectName(f"{platform.namespace}.example.org/v1", "Thing", platform.namespace, "top")
     resource = await api.resource(name.api_version, name.kind)
