@@ -20,6 +20,7 @@ _SIGNS = {
     Action.DELETE: ("-", "red"),
     Action.REFUSED: ("!", "red"),
     Action.INVALID: ("x", "red"),
+    Action.OWNED: ("x", "red"),
     Action.DEFERRED: ("…", "dim"),
 }
 
@@ -60,7 +61,18 @@ def _as_json(one: Look) -> dict[str, Any]:
         for c in one.outdated
     ]
     error = error_as_json(one.error) if one.error else None
-    return {"key": one.component.key, "reason": one.reason, "changes": changes, "error": error}
+    return {
+        "key": one.component.key,
+        "reason": one.reason,
+        "changes": changes,
+        "warnings": _meaningless(one),
+        "error": error,
+    }
+
+
+def _meaningless(one: Look) -> list[str]:
+    """What the definition says of objects that there are not: a typo, or a chart that does not make them here."""
+    return [f"{rule}: the release has no such object" for rule in (one.plan.meaningless if one.plan else ())]
 
 
 def _show(one: Look) -> None:
@@ -73,6 +85,8 @@ def _show(one: Look) -> None:
         console.print(Text(f"  {sign} {change.object}  {change.reason}".rstrip(), style=colour))
         for field in change.fields:
             console.print(Text(f"      {field}", style="dim"))
+    for rule in _meaningless(one):
+        console.print(Text(f"  ? {rule}", style="yellow"))
     for difference in one.content:
         console.print(Text(f"  ~ {difference.object}  {difference.change}", style="yellow"))
     for copied in one.outdated:

@@ -432,13 +432,16 @@ def _labels_of(obj: Object) -> str:
 
 
 def _charts(platform: Platform) -> set[Path]:
-    folders = (one.release.chart.folder for one in platform.components.values() if one.release)
-    return {folder for folder in folders if folder}
+    """Chart folders, and files that definitions take in."""
+    releases = [one.release for one in platform.components.values() if one.release]
+    return {path for one in releases for path in (one.chart.folder, *one.files) if path}
 
 
 def _files(folders: Iterable[Path]) -> Iterable[Path]:
-    """All files below; linked folders (a vendored library chart) are followed."""
+    """All files below; linked folders (a vendored library chart) are followed. With a file, its folder: others come."""
     for folder in folders:
+        if folder.is_file():
+            yield from (folder, folder.parent)
         for place, _, names in os.walk(folder, followlinks=True):
             yield from (Path(place, name) for name in names)
 

@@ -11,11 +11,11 @@ from carbon_platform.errors import PermissionDenied
 from carbon_platform.health.ownership import BETWEEN, strangers
 
 
-async def beside(
-    owners: Iterable[Object], pods: Collection[Object], namespace: str, api: Api, known: Collection[Object] = ()
-) -> list[Object]:
-    """Workloads of the namespace, and the custom resources that own one of them or of its pods; `known` are there
-    already. Nothing where none of the owners is a custom resource of the namespace; nothing that must not be read."""
+async def beside(owners: Iterable[Object], pods: Collection[Object], namespace: str, api: Api) -> list[Object]:
+    """Workloads of the namespace, and the custom resources that own one of them or of its pods.
+
+    Nothing where none of the owners is a custom resource of the namespace; nothing of what must not be read.
+    """
     custom = [
         obj
         for obj in owners
@@ -29,8 +29,8 @@ async def beside(
             return await api.list(*kind, namespace)
         return []
 
-    found = [*known]
-    kinds, seen = set(BETWEEN), {(obj["apiVersion"], obj["kind"]) for obj in known}
+    found: list[Object] = []
+    kinds, seen = set(BETWEEN), set[tuple[str, str]]()
     while new := kinds - seen:
         for objects in await asyncio.gather(*map(listed, sorted(new))):
             found.extend(objects)

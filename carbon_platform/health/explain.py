@@ -27,7 +27,7 @@ async def explain(objects: Iterable[Object], api: Api, behind: str = "") -> dict
     causes = {}
     for namespace, broken in by_namespace.items():
         pods, events, sets = await asyncio.gather(*(api.list(*kind, namespace or None) for kind in _BESIDE))
-        between = await beside(broken, pods, namespace, api, sets)
+        between = await beside(broken, pods, namespace, api)
         for obj in broken:
             cause = _cause(obj, owned(obj, pods, between), sets, events, now, behind)
             if cause:

@@ -81,6 +81,8 @@ class Plan:
     """The new render that this is about; None when it is about what that revision applied."""
     unready: tuple[str, ...] = ()
     """What is live as desired but does not work yet, or any more; each with what is awaited."""
+    meaningless: tuple[str, ...] = ()
+    """Rules of the definition that mean none of the objects."""
 
     @property
     def installed(self) -> bool:
@@ -102,7 +104,8 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
         changes = [change for change in changes if not _gone_as_declared(change)]
     elif revision and not removed and _only_cleaned_away(changes, revision):
         changes = []
-    return Plan(component.key, component.digest, (*changes, *removed), revision, desired.rendered, unready)
+    meaningless = tuple(component.rules.meaningless(desired.everything))
+    return Plan(component.key, component.digest, (*changes, *removed), revision, desired.rendered, unready, meaningless)
 
 
 def _gone_as_declared(change: Change) -> bool:

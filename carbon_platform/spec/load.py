@@ -194,8 +194,8 @@ def _resolve(key: str, one: _Parsed, environment: Environment) -> Component | li
         chart = _chart(overlay.chart or attributes.chart, (*at, "chart", "path"), source, problems)
         release = _release(key, attributes, chart, values, needs_registry=overlay.needs_registry)
     elif isinstance(attributes, ManifestsAttributes):
-        values = {"documents": documents(attributes, environment.overlays, names, source, problems)}
-        release = _release(key, attributes, CHART, values)
+        texts, files = documents(attributes, environment.overlays, names, source, problems)
+        release = _release(key, attributes, CHART, {"documents": texts}, files=files)
     endpoints = []
     for i, endpoint in enumerate(attributes.endpoints):
         try:
@@ -309,6 +309,7 @@ def _release(
     values: Mapping[str, Any],
     *,
     needs_registry: bool = False,
+    files: tuple[Path, ...] = (),
 ) -> Release:
     return Release(
         name=attributes.release or key.replace("_", "-"),
@@ -318,6 +319,7 @@ def _release(
         values=values,
         stateful=attributes.stateful,
         needs_registry=needs_registry,
+        files=files,
         rules=Rules(
             ready=attributes.ready,
             left=attributes.leave,

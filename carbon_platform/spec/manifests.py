@@ -34,8 +34,8 @@ def documents(
     names: Mapping[str, Any],
     source: Source,
     problems: list[Problem],
-) -> list[str]:
-    """The text of every object in the environment; what is wrong with them is added to `problems`.
+) -> tuple[list[str], tuple[Path, ...]]:
+    """The text of every object in the environment, and the files read; what is wrong is added to `problems`.
 
     An object of an overlay is merged over that of the same kind and name, or comes in addition.
     """
@@ -52,15 +52,17 @@ def documents(
             found[key] = merge(found[key], obj) if key in found else obj
     texts = [_as_json(obj) for obj in found.values()]
     known = {key: str(source.file) for key in found}
+    read: list[Path] = []
     for place, glob in files:
         there = sorted(path for path in source.file.parent.glob(glob) if path.is_file())
         if not there:
             problems.append(source.problem(place, f"no file is at {glob!r}, seen from {source.file.parent}"))
         for file in there:
             texts += _of_file(file, known, problems)
+        read += there
     if not texts and not problems:
         problems.append(source.problem(("attributes",), "there is no object: give `objects` or `files`"))
-    return texts
+    return texts, tuple(read)
 
 
 def _written(

@@ -72,6 +72,8 @@ class Release:
     needs_registry: bool = False
     """Its images come from a public registry alone: where none is reached, being blocked is no failure."""
     rules: Rules = NO_RULES
+    files: tuple[Path, ...] = ()
+    """Beside the definition and the chart: what the values are made of as well."""
 
 
 @dataclasses.dataclass(frozen=True)
