@@ -20,6 +20,7 @@ _SIGNS = {
     Action.DELETE: ("-", "red"),
     Action.REFUSED: ("!", "red"),
     Action.INVALID: ("x", "red"),
+    Action.OWNED: ("x", "red"),
     Action.DEFERRED: ("…", "dim"),
 }
 
