@@ -16,7 +16,7 @@ from carbon_platform.release.documents import documents
 from carbon_platform.release.helm import HelmFailed
 from carbon_platform.release.history import next_number
 from carbon_platform.release.hooks import seen
-from carbon_platform.release.inputs import LABEL, asks_the_cluster, inputs
+from carbon_platform.release.inputs import LABEL, asks_the_cluster, counts, inputs
 from carbon_platform.release.lease import Held
 from carbon_platform.release.managed_fields import HELM_MANAGER
 from carbon_platform.release.plan import MADE_ANEW, Action, Plan
@@ -133,7 +133,8 @@ async def _as_helm_renders(release: Release, rendered: Rendered, session: Sessio
 
     What Helm itself accepts, such as a key that stands twice, its post-rendering may refuse to read.
     """
-    again = await session.helm.template(release, upgrade=True, server=asks_the_cluster(release))
+    server, counted = asks_the_cluster(release), rendered.upgrade and counts(release)
+    again = await session.helm.template(release, upgrade=rendered.upgrade, server=server, counted=counted)
     planned = [obj for one in documents(rendered.text) for obj in one.objects]
     if [obj for one in documents(again) if not one.beside_templates for obj in one.objects] != planned:
         raise error

@@ -17,7 +17,7 @@ from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
 from carbon_platform.release.copies import Copied
 from carbon_platform.release.desired import Desired
-from carbon_platform.release.plan import MADE_ANEW, Action, Plan
+from carbon_platform.release.plan import MADE_ANEW, Action, Plan, no_namespace
 from carbon_platform.spec.platform import Component
 
 _UNITS = {f"{letter}i": 2.0 ** (10 * n) for n, letter in enumerate("KMGTPE", 1)} | {
@@ -72,6 +72,11 @@ async def preflight(
         Problem(f"{change.object}: {change.reason}", "leave it to its owner, or take it out of one of the two")
         for change in plan.changes
         if change.action is Action.OWNED
+    ]
+    problems += [
+        Problem(f"{change.object}: {change.reason}", f"list {change.object.namespace} under `namespaces`")
+        for change in plan.changes
+        if change.action is Action.DEFERRED and change.reason == no_namespace(change.object)
     ]
     problems += unchangeable(plan)
     problems += await _storage_problems(plan, api)

@@ -21,7 +21,7 @@ from carbon_platform.release.difference import Steps, difference
 from carbon_platform.release.documents import Document, documents
 from carbon_platform.release.helm import Helm
 from carbon_platform.release.history import Revision
-from carbon_platform.release.inputs import Inputs, asks_the_cluster, draws, inputs
+from carbon_platform.release.inputs import Inputs, asks_the_cluster, counts, draws, inputs
 from carbon_platform.release.place import place
 from carbon_platform.spec.platform import Component, Release
 
@@ -39,6 +39,8 @@ class Rendered:
     text: str
     """The manifest, hooks included, in Helm's own words."""
     inputs: Inputs
+    upgrade: bool = False
+    """True where there is a revision to upgrade."""
     hooks: tuple[Object, ...] = ()
     drawn: Drawn = dataclasses.field(default_factory=dict)
 
@@ -79,7 +81,7 @@ async def desired_of(
     verdict = cache / "renders" / f"{_name('same', deployed.uid if deployed else '', now)}.json"
     if deployed and not anew and (deployed.inputs == now or verdict.exists()):
         return await stored(component, deployed, api, cache)
-    text = await _render(release, now, helm, cache, upgrade=revision is not None, keep=not asks)
+    text = await _render(release, now, helm, cache, upgrade=revision is not None, server=asks)
     found = await _as_applied(text, now, component, revision, api, cache)
     if deployed is None or anew:
         return found
@@ -134,7 +136,7 @@ async def _as_applied(
         _as_helm_writes(await place(first, release.namespace, api), release),
         _as_helm_writes(await place(_own(objects), release.namespace, api), release),
         revision,
-        Rendered("\n---\n".join(document.text for document in theirs), made_of, hooks),
+        Rendered("\n---\n".join(document.text for document in theirs), made_of, revision is not None, hooks),
     )
 
 
@@ -197,14 +199,16 @@ def _same(one: Sequence[Object], other: Sequence[Object], drawn: Drawn) -> bool:
     return not named and only == Counter(i.group_kind for i in second.keys() - first.keys())
 
 
-async def _render(release: Release, made_of: Inputs, helm: Helm, cache: Path, *, upgrade: bool, keep: bool) -> str:
-    """Helm's words; from the cache where they were the same for every cluster."""
+async def _render(release: Release, made_of: Inputs, helm: Helm, cache: Path, *, upgrade: bool, server: bool) -> str:
+    """Helm's words; from the cache where they were the same for every cluster and revision."""
+    counted = upgrade and counts(release)
+    keep = not (server or counted)
     file = cache / "renders" / f"{_name('render', str(upgrade), made_of)}.json"
     if keep:
         known = _read(file)
         if isinstance(known, str):
             return known
-    text = await helm.template(release, upgrade=upgrade, server=not keep)
+    text = await helm.template(release, upgrade=upgrade, server=server, counted=counted)
     if keep:
         _store(file, text)
     return text
@@ -216,7 +220,7 @@ def _name(what: str, of: str, made_of: Inputs) -> str:
 
 
 def _first_of(release: Release, cache: Path) -> Path:
-    key = f"{_FORMAT} first {release.chart.digest} {json.dumps(release.values, sort_keys=True, default=str)}"
+    key = f"{_FORMAT} first {inputs(release, '', '').definition}"
     return cache / "renders" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 
