@@ -109,7 +109,7 @@ async def stored(component: Component, revision: Revision, api: Api, cache: Path
     of_now = revision.inputs is None or revision.inputs.definition == inputs(release, "", "").definition
     first: list[Object] = known if isinstance(known, list) and of_now else revision.crds()
     placed = await place(first, release.namespace, api)
-    return Desired(_as_helm_writes(placed, release), _as_helm_writes(objects, release), revision)
+    return Desired(_as_carbon_writes(placed), _as_helm_writes(objects, release), revision)
 
 
 async def _as_applied(
@@ -133,7 +133,7 @@ async def _as_applied(
     objects = [obj for document in theirs for obj in document.objects]
     hooks = tuple(await place([obj for obj in objects if is_hook(obj)], release.namespace, api))
     return Desired(
-        _as_helm_writes(await place(first, release.namespace, api), release),
+        _as_carbon_writes(await place(first, release.namespace, api)),
         _as_helm_writes(await place(_own(objects), release.namespace, api), release),
         revision,
         Rendered("\n---\n".join(document.text for document in theirs), made_of, revision is not None, hooks),
@@ -158,19 +158,26 @@ def _key(obj: Object) -> tuple[str, str]:
     return obj["kind"], obj["metadata"]["name"]
 
 
+_BY_HELM = {"app.kubernetes.io/managed-by": "Helm"}
+
+
 def _as_helm_writes(objects: Iterable[Object], release: Release) -> tuple[Object, ...]:
     """With what Helm adds when it applies: else every object would look drifted."""
     owner = {"meta.helm.sh/release-name": release.name, "meta.helm.sh/release-namespace": release.namespace}
-    written = []
-    for obj in objects:
-        metadata = obj.get("metadata") or {}
-        labels = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
-        annotations = {**(metadata.get("annotations") or {}), **owner}
-        if _is_namespace(obj):
-            # It is nobody's but Carbon's: another release in it may be Helm's.
-            labels, annotations = {**(metadata.get("labels") or {})}, {**(metadata.get("annotations") or {})}
-        written.append({**obj, "metadata": {**metadata, "labels": labels, "annotations": annotations}})
-    return tuple(written)
+    return tuple(_marked(obj, _BY_HELM, owner) for obj in objects)
+
+
+def _as_carbon_writes(objects: Iterable[Object]) -> tuple[Object, ...]:
+    """Without a release's mark: several may bring the same. Kinds are labelled, to be found among all others."""
+    return tuple(obj if _is_namespace(obj) else _marked(obj, _BY_HELM, {}) for obj in objects)
+
+
+def _marked(obj: Object, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Object:
+    metadata = obj.get("metadata") or {}
+    marks = {"labels": {**(metadata.get("labels") or {}), **labels}}
+    if annotations:
+        marks["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
+    return {**obj, "metadata": {**metadata, **marks}}
 
 
 def drawn_between(one: Sequence[Object], other: Sequence[Object]) -> Drawn:
