@@ -86,18 +86,38 @@ async def desired_of(
     if deployed is None or anew:
         return found
     before = await stored(component, deployed, api, cache)
-    if not _same(found.objects, before.objects, {}) and draws(release):
-        other = await helm.template(release, upgrade=True, server=asks)
-        again = await _as_applied(other, now, component, revision, api, cache)
-        drawn = drawn_between(found.objects, again.objects)
-        assert found.rendered is not None, "it was rendered"
-        found = dataclasses.replace(found, rendered=dataclasses.replace(found.rendered, drawn=drawn))
-    if _same(found.objects, before.objects, found.rendered.drawn if found.rendered else {}) and _same(
-        found.first, before.first, {}
-    ):
+    ran = tuple(await place(deployed.hooks, release.namespace, api))
+    assert found.rendered is not None, "it was rendered"
+    if _says(found, before, ran, {}):
         _store(verdict, [])
         return before
+    if draws(release):
+        other = await helm.template(release, upgrade=True, server=asks)
+        again = await _as_applied(other, now, component, revision, api, cache)
+        assert again.rendered is not None, "it was rendered"
+        drawn = drawn_between(
+            (*found.objects, *_named(found.rendered.hooks)), (*again.objects, *_named(again.rendered.hooks))
+        )
+        if _says(found, before, ran, drawn):
+            _store(verdict, [])
+            return before
+        found = dataclasses.replace(found, rendered=dataclasses.replace(found.rendered, drawn=drawn))
     return found
+
+
+def _says(found: Desired, before: Desired, ran: Sequence[Object], drawn: Drawn) -> bool:
+    """True when a new render says what was applied, and what was run beside it, but for what is drawn."""
+    hooks = found.rendered.hooks if found.rendered else ()
+    return (
+        _same(found.objects, before.objects, drawn)
+        and _same(found.first, before.first, {})
+        and _same(_named(hooks), _named(ran), drawn)
+    )
+
+
+def _named(hooks: Iterable[Object]) -> list[Object]:
+    """Hooks that are not named by the API server: those are others each time."""
+    return [hook for hook in hooks if hook["metadata"].get("name")]
 
 
 async def stored(component: Component, revision: Revision, api: Api, cache: Path) -> Desired:

@@ -87,8 +87,8 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """True when there is nothing to apply."""
-        return self.installed and not self.changes
+        """True when there is nothing to apply. What Helm has of it must be as desired, too: drift is told from that."""
+        return self.installed and not self.changes and self.rendered is None
 
 
 async def plan(component: Component, desired: Desired, api: Api) -> Plan:

@@ -227,8 +227,10 @@ async def test_a_chart_for_another_kubernetes_is_refused_before_anything_is_chan
 def helm(platform: Platform, *arguments: str | Path) -> None:
     """Helm, as a person runs it."""
     program = max((platform.settings().cache / "programs" / "helm").glob("*/helm"))
-    reached = ["--kubeconfig", platform.cluster.layout.kubeconfig, "--kube-context", platform.cluster.layout.context]
-    subprocess.run([program, *arguments, *reached, "--namespace", platform.namespace], check=True, capture_output=True)
+    layout = platform.cluster.layout
+    reached = ["--kubeconfig", str(layout.kubeconfig), "--kube-context", layout.context]
+    command = [program, *arguments, *reached, "--namespace", platform.namespace]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 async def test_what_a_person_installed_is_adopted_as_it_is_and_upgraded_by_hand_is_drift(
@@ -252,7 +254,7 @@ async def test_what_a_person_installed_is_adopted_as_it_is_and_upgraded_by_hand_
     release = platform.load().components["app"].release
     assert release is not None
     now = (await revisions(api, release))[-1]
-    assert one.reason.startswith("revision 2 was made by helm at ")
+    assert one.reason.startswith("revision 2 was made by Helm at ")
     assert now.secret["metadata"]["creationTimestamp"] in one.reason
     assert "data.message: by-hand → hello" in fields(await seen(platform, session))
 
@@ -290,6 +292,21 @@ async def test_a_revision_that_a_person_makes_of_a_revision_of_ours_is_theirs(
     outcome = await platform.up(session)
     assert (outcome.revision, outcome.verified) == (3, True)
     assert (await drift_of(platform, session)).verdict is Verdict.IN_SYNC
+
+
+def test_what_a_person_made_of_the_same_is_taken_over_by_up(platform: Platform) -> None:
+    where = chart(platform, {"templates/all.yaml": CONFIG})
+    platform.define(chart=where)
+    platform.run("up")
+    helm(platform, "upgrade", "app", platform.folder / where["path"])
+    assert "revised" in platform.run("drift", code=1).stdout
+    (planned,) = platform.json("plan")["components"]
+    assert planned["reason"].startswith("revision 2 was made by Helm at ")
+    assert planned["changes"] == []
+    platform.run("up")
+    platform.run("drift")
+    (planned,) = platform.json("plan")["components"]
+    assert planned["reason"] == ""
 
 
 async def test_what_was_uninstalled_with_its_history_kept_is_installed_anew(
@@ -416,3 +433,18 @@ async def test_a_chart_that_counts_revisions_gets_the_number_of_its_own(
     helm(platform, "rollback", "app", "2")
     assert (await seen(platform, session)).plan is not None
     assert (await platform.up(session)).verified
+
+
+async def test_what_a_person_did_before_the_definition_said_so_is_no_drift_afterwards(
+    platform: Platform, session: Session, api: Api
+) -> None:
+    """Nothing is to change, but the revision has to say what is desired now."""
+    where = chart(platform, {"templates/all.yaml": CONFIG})
+    platform.define(chart=where)
+    await platform.up(session)
+    await api.patch(platform.name("ConfigMap", "app"), {"data": {"message": "new"}}, manager="kubectl-edit")
+    platform.define(chart=where, values={"message": "new"})
+    assert changes(await seen(platform, session)) == []
+    assert (await platform.up(session)).revision == 2
+    assert (await drift_of(platform, session)).verdict is Verdict.IN_SYNC
+    assert (await platform.up(session)).revision == 2

@@ -29,7 +29,7 @@ spec:
       nodeSelector: {test/node: {{ . }}}
       {{- end }}
       tolerations: [{key: kwok.x-k8s.io/node, operator: Exists}]
-      containers: [{name: main, image: "example.invalid/migrate:1"}]
+      containers: [{name: main, image: {{ .Values.image | default "example.invalid/migrate:1" }}}]
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -92,3 +92,16 @@ async def test_a_hook_that_is_deleted_when_it_has_succeeded_is_not_missed(
     define(platform, policy="hook-succeeded", message="new")
     assert (await platform.up(session)).verified
     assert await numbers(platform, api) == [1, 2]
+
+
+async def test_a_hook_that_changed_is_run(platform: Platform, session: Session, api: Api) -> None:
+    define(platform)
+    await platform.up(session)
+    before = await api.get(platform.name("Job", "app-migrate"))
+    define(platform, image="example.invalid/migrate:2")
+    assert (await platform.up(session)).revision == 2
+    after = await api.get(platform.name("Job", "app-migrate"))
+    assert before is not None
+    assert after is not None
+    assert before["metadata"]["uid"] != after["metadata"]["uid"]
+    assert (await platform.up(session)).revision == 2

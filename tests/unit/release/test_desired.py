@@ -6,8 +6,10 @@ import pytest
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.release.desired import _same, drawn_between
-from carbon_platform.release.plan import owned_by
+from carbon_platform.release.desired import Desired, Rendered, _same, _says, drawn_between
+from carbon_platform.release.history import Revision
+from carbon_platform.release.inputs import Inputs
+from carbon_platform.release.plan import Plan, owned_by
 
 
 def secret(password: str, name: str = "app", **data: str) -> Object:
@@ -100,3 +102,23 @@ def test_what_is_no_releases_is_another_programs_only_where_that_says_so() -> No
     assert owned_by(live(annotations=other), desired, new=True) == ""
     assert owned_by(live(), desired, new=True) == ""
     assert owned_by(live(labels={"argocd.argoproj.io/instance": "a"}), desired) == "Argo CD application a"
+
+
+def job(image: str) -> Object:
+    metadata = {"name": "migrate", "namespace": "here", "annotations": {"helm.sh/hook": "pre-upgrade"}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"image": image}}
+
+
+def test_a_hook_that_changed_is_something_new_and_one_that_the_server_names_is_not() -> None:
+    found = Desired((), (), rendered=Rendered("", Inputs("", ""), hooks=(job("a"),)))
+    assert _says(found, Desired((), ()), [job("a")], {})
+    assert not _says(found, Desired((), ()), [job("b")], {})
+    assert not _says(found, Desired((), ()), [], {})
+    unnamed = {**job("a"), "metadata": {"generateName": "migrate-"}}
+    assert _says(found, Desired((), ()), [unnamed, job("a")], {})
+
+
+def test_a_plan_with_a_new_render_is_not_empty_even_if_live_is_so_already() -> None:
+    revision = Revision(1, "deployed", {})
+    assert Plan("app", "", (), revision).empty
+    assert not Plan("app", "", (), revision, Rendered("", Inputs("", ""))).empty
