@@ -44,7 +44,7 @@ async def apply(
     release = component.release
     assert release is not None, "only releases are applied by Helm"
     await _apply_first(desired, plan, session, steps)
-    await _remove_refused(plan, session.api, steps)
+    await _remove_refused(component, plan, session, steps)
     if desired.rendered is None:
         assert plan.revision is not None, "only a revision has a manifest"
         revision = plan.revision.number
@@ -149,7 +149,7 @@ async def _interrupted(error: Exception, release: Release, session: Session) -> 
     return True
 
 
-async def _remove_refused(plan: Plan, api: Api, steps: Steps) -> None:
+async def _remove_refused(component: Component, plan: Plan, session: Session, steps: Steps) -> None:
     """Objects that can't be changed in place are deleted so that Helm makes them anew.
 
     The guard has let them through: they hold no data, or a person confirmed. What a StatefulSet owns is orphaned,
@@ -159,7 +159,10 @@ async def _remove_refused(plan: Plan, api: Api, steps: Steps) -> None:
         if change.action is Action.REFUSED and change.object.group_kind in MADE_ANEW:
             steps.tell(f"creates {change.object} anew: {change.reason}")
             stateful = change.object.group_kind == "StatefulSet.apps"
-            await api.delete(change.object, "Orphan" if stateful else "Background")
+            await session.api.delete(change.object, "Orphan" if stateful else "Background")
+            # What is applied to one that is going would go with it.
+            assert change.live is not None, "only what is there can be refused"
+            await _gone(change.live, session, component.deadline or session.settings.wait_seconds)
 
 
 async def restart(desired: Desired, api: Api) -> list[ObjectName]:

@@ -31,7 +31,7 @@ from carbon_platform.release.copies import copy_again
 from carbon_platform.release.desired import Desired, desired_of, stored
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
-from carbon_platform.release.history import Revision, latest
+from carbon_platform.release.history import Revision, label, latest
 from carbon_platform.release.lease import Held, held
 from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.plan import Plan, plan
@@ -185,6 +185,8 @@ async def _roll_back(component: Component, session: Session, steps: Steps) -> Ou
         with steps.timed(Step.APPLY, f"rolls back to revision {revision.number}, the last that was verified"):
             record_change(component, session)
             number = await session.helm.rollback(release, revision.number)
+            if revision.inputs is not None:
+                await label(api, release, number, revision.inputs)
             record_revision(number, component, session)
         desired = await stored(component, revision, api, session.settings.cache)
         change = f"rolled back to revision {revision.number}, the last that was verified"
