@@ -16,7 +16,7 @@ from carbon_platform.release.documents import documents
 from carbon_platform.release.helm import HelmFailed
 from carbon_platform.release.history import next_number
 from carbon_platform.release.hooks import seen
-from carbon_platform.release.inputs import LABEL, asks_the_cluster, counts, inputs
+from carbon_platform.release.inputs import LABEL, asks_the_cluster, counts
 from carbon_platform.release.lease import Held
 from carbon_platform.release.managed_fields import HELM_MANAGER
 from carbon_platform.release.plan import MADE_ANEW, Action, Plan
@@ -108,13 +108,11 @@ async def _upgrade(
 ) -> int:
     deadline = asyncio.get_running_loop().time() + session.api.patience
     seconds = component.deadline or session.settings.wait_seconds
-    # The kinds that were applied first are among what the cluster can by now.
-    capabilities = await session.api.capabilities() if asks_the_cluster(release) else ""
-    made_of = inputs(release, session.helm.identity(), capabilities)
     text = rendered.text
     while True:
         number = await next_number(session.api, release)
-        label = f"{LABEL}={made_of.label(number)}"
+        # What the cluster can since kinds were applied first may make another render: the next look sees to that.
+        label = f"{LABEL}={rendered.inputs.label(number)}"
         try:
             upgrade = session.helm.upgrade(release, text, label, _DESCRIPTION, seconds)
             return await seen(upgrade, rendered.hooks, session.api, session.mirrors, steps.tell)
