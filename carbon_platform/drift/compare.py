@@ -82,11 +82,7 @@ async def _release(component: Component, record: Record, live: Listing, session:
     writer = await _writer(component, revision, session) if changes else ""
     if writer:
         return _deploying(component, writer)
-    return of_release(component, changes, revision if _foreign(revision, record) else None)
-
-
-def _foreign(revision: Revision, record: Record) -> bool:
-    return revision.inputs is None and revision.number != record.revision
+    return of_release(component, changes, revision if revision.by_somebody_else(record.revision) else None)
 
 
 def _deploying(component: Component, why: str) -> Drift:

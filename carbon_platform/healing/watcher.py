@@ -427,8 +427,9 @@ def _revisions_of(platform: Platform) -> str:
 
 
 def _labels_of(obj: Object) -> str:
-    """Whom of its kind to watch: Helm's, but namespaces, which are nobody's."""
-    return "" if obj["kind"] == "Namespace" else _RELEASES
+    """Whom of its kind to watch: Helm's; all, where Carbon applied it: that bears the mark of no release."""
+    name, _, value = _RELEASES.partition("=")
+    return _RELEASES if (obj["metadata"].get("labels") or {}).get(name) == value else ""
 
 
 def _charts(platform: Platform) -> set[Path]:

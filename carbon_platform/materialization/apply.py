@@ -16,7 +16,7 @@ from carbon_platform.release.documents import documents
 from carbon_platform.release.helm import HelmFailed
 from carbon_platform.release.history import next_number
 from carbon_platform.release.hooks import seen
-from carbon_platform.release.inputs import LABEL, asks_the_cluster, inputs
+from carbon_platform.release.inputs import LABEL, asks_the_cluster, counts
 from carbon_platform.release.lease import Held
 from carbon_platform.release.managed_fields import HELM_MANAGER
 from carbon_platform.release.plan import MADE_ANEW, Action, Change, Plan, compare
@@ -45,7 +45,7 @@ async def apply(
     assert release is not None, "only releases are applied by Helm"
     await _apply_first(desired, plan, session, steps)
     await _check_deferred(component, plan, session.api)
-    await _remove_refused(plan, session.api, steps)
+    await _remove_refused(component, plan, session, steps)
     if desired.rendered is None:
         assert plan.revision is not None, "only a revision has a manifest"
         revision = plan.revision.number
@@ -122,13 +122,11 @@ async def _upgrade(
 ) -> int:
     deadline = asyncio.get_running_loop().time() + session.api.patience
     seconds = component.deadline or session.settings.wait_seconds
-    # The kinds that were applied first are among what the cluster can by now.
-    capabilities = await session.api.capabilities() if asks_the_cluster(release) else ""
-    made_of = inputs(release, session.helm.identity(), capabilities)
     text = rendered.text
     while True:
         number = await next_number(session.api, release)
-        label = f"{LABEL}={made_of.label(number)}"
+        # What the cluster can since kinds were applied first may make another render: the next look sees to that.
+        label = f"{LABEL}={rendered.inputs.label(number)}"
         try:
             upgrade = session.helm.upgrade(release, text, label, _DESCRIPTION, seconds)
             return await seen(upgrade, rendered.hooks, session.api, session.mirrors, steps.tell)
@@ -147,7 +145,8 @@ async def _as_helm_renders(release: Release, rendered: Rendered, session: Sessio
 
     What Helm itself accepts, such as a key that stands twice, its post-rendering may refuse to read.
     """
-    again = await session.helm.template(release, upgrade=True, server=asks_the_cluster(release))
+    server, counted = asks_the_cluster(release), rendered.upgrade and counts(release)
+    again = await session.helm.template(release, upgrade=rendered.upgrade, server=server, counted=counted)
     planned = [obj for one in documents(rendered.text) for obj in one.objects]
     if [obj for one in documents(again) if not one.beside_templates for obj in one.objects] != planned:
         raise error
@@ -162,7 +161,7 @@ async def _interrupted(error: Exception, release: Release, session: Session) -> 
     return True
 
 
-async def _remove_refused(plan: Plan, api: Api, steps: Steps) -> None:
+async def _remove_refused(component: Component, plan: Plan, session: Session, steps: Steps) -> None:
     """Objects that can't be changed in place are deleted so that Helm makes them anew.
 
     The guard has let them through: they hold no data, or a person confirmed. What a StatefulSet owns is orphaned,
@@ -172,7 +171,10 @@ async def _remove_refused(plan: Plan, api: Api, steps: Steps) -> None:
         if change.action is Action.REFUSED and change.object.group_kind in MADE_ANEW:
             steps.tell(f"creates {change.object} anew: {change.reason}")
             stateful = change.object.group_kind == "StatefulSet.apps"
-            await api.delete(change.object, "Orphan" if stateful else "Background")
+            await session.api.delete(change.object, "Orphan" if stateful else "Background")
+            # What is applied to one that is going would go with it.
+            assert change.live is not None, "only what is there can be refused"
+            await _gone(change.live, session, component.deadline or session.settings.wait_seconds)
 
 
 async def restart(desired: Desired, api: Api) -> list[ObjectName]:

@@ -91,6 +91,10 @@ async def _look_at_release(
         reason = "; ".join(map(str, unprepared.outdated))
     elif planned.unready:
         reason = f"not ready: {'; '.join(planned.unready)}"
+    elif planned.rendered is not None:
+        reason = "its revision does not say what is desired"
+    elif planned.revision.by_somebody_else(record.revision):
+        reason = f"revision {planned.revision.number} was made {planned.revision.made}, and not by Carbon"
     reason = reason or _unproven(component, record, records)
     return Look(component, record, planned, (), reason, outdated=unprepared.outdated)
 

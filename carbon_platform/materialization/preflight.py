@@ -17,7 +17,7 @@ from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
 from carbon_platform.release.copies import Copied
 from carbon_platform.release.desired import Desired
-from carbon_platform.release.plan import MADE_ANEW, Action, Plan
+from carbon_platform.release.plan import MADE_ANEW, Action, Plan, no_namespace
 from carbon_platform.spec.platform import Component
 
 _UNITS = {f"{letter}i": 2.0 ** (10 * n) for n, letter in enumerate("KMGTPE", 1)} | {
@@ -83,7 +83,12 @@ def refusals(plan: Plan) -> list[Problem]:
         for change in plan.changes
         if change.action is Action.OWNED
     ]
-    return [*invalid, *owned, *unchangeable(plan)]
+    nowhere = [
+        Problem(f"{change.object}: {change.reason}", f"list {change.object.namespace} under `namespaces`")
+        for change in plan.changes
+        if change.action is Action.DEFERRED and change.reason == no_namespace(change.object)
+    ]
+    return [*invalid, *owned, *nowhere, *unchangeable(plan)]
 
 
 def check_refusals(component: Component, plan: Plan) -> None:

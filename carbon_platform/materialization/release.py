@@ -188,7 +188,7 @@ async def _roll_back(component: Component, session: Session, steps: Steps) -> Ou
         with steps.timed(Step.APPLY, f"rolls back to revision {revision.number}, the last that was verified"):
             record_change(component, session)
             number = await session.helm.rollback(release, revision.number)
-            if revision.inputs:
+            if revision.inputs is not None:
                 await label(api, release, number, revision.inputs)
             record_revision(number, component, session)
         desired = await stored(component, revision, api, session.settings.cache)

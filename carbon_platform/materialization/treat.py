@@ -18,7 +18,6 @@ from carbon_platform.records import Record
 from carbon_platform.release.copies import Copied, copies_read
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.history import Revision, revisions
-from carbon_platform.release.manifest import load_objects
 from carbon_platform.spec.platform import Component
 from carbon_platform.spec.rules import NO_RULES, Rules
 
@@ -90,6 +89,5 @@ async def roll_back_target(component: Component, record: Record, api: Api) -> Re
 
 def _jobs(revision: Revision) -> set[str]:
     """Its Jobs, hooks among them, as text: a migration of another version is another text."""
-    hooks = [obj for hook in revision.content.get("hooks") or () for obj in load_objects(hook["manifest"])]
-    objects = [*(obj for obj, _ in revision.manifest()), *hooks]
+    objects = [*revision.applied, *revision.hooks]
     return {json.dumps(obj, sort_keys=True) for obj in objects if group_kind(obj) == "Job.batch"}

@@ -21,13 +21,15 @@ from carbon_platform.release.difference import Steps, difference
 from carbon_platform.release.documents import Document, documents
 from carbon_platform.release.helm import Helm
 from carbon_platform.release.history import Revision
-from carbon_platform.release.inputs import Inputs, asks_the_cluster, draws, inputs
+from carbon_platform.release.inputs import Inputs, asks_the_cluster, counts, draws, inputs
 from carbon_platform.release.place import place
 from carbon_platform.spec.platform import Component, Release
 from carbon_platform.spec.rules import NO_RULES, Rules
 
 _FORMAT = "2"
 """Part of every name in the cache: raise it when what is cached changes shape."""
+
+_NOTHING = "# All that this chart makes is applied before it.\n"
 
 Drawn = Mapping[ObjectName, frozenset[Steps]]
 """For each object, the fields that are others at each render."""
@@ -40,6 +42,8 @@ class Rendered:
     text: str
     """The manifest, hooks included, in Helm's own words."""
     inputs: Inputs
+    upgrade: bool = False
+    """True where there is a revision to upgrade."""
     hooks: tuple[Object, ...] = ()
     drawn: Drawn = dataclasses.field(default_factory=dict)
 
@@ -82,23 +86,43 @@ async def desired_of(
     verdict = cache / "renders" / f"{_name('same', deployed.uid if deployed else '', now)}.json"
     if deployed and not anew and (deployed.inputs == now or verdict.exists()):
         return await stored(component, deployed, api, cache)
-    text = await _render(release, now, helm, cache, upgrade=revision is not None, keep=not asks)
+    text = await _render(release, now, helm, cache, upgrade=revision is not None, server=asks)
     found = await _as_applied(text, now, component, revision, api, cache)
     if deployed is None or anew:
         return found
     before = await stored(component, deployed, api, cache)
-    if not _same(found.objects, before.objects, {}) and draws(release):
-        other = await helm.template(release, upgrade=True, server=asks)
-        again = await _as_applied(other, now, component, revision, api, cache)
-        drawn = drawn_between(found.objects, again.objects)
-        assert found.rendered is not None, "it was rendered"
-        found = dataclasses.replace(found, rendered=dataclasses.replace(found.rendered, drawn=drawn))
-    if _same(found.objects, before.objects, found.rendered.drawn if found.rendered else {}) and _same(
-        found.first, before.first, {}
-    ):
+    ran = tuple(await place(deployed.hooks, release.namespace, api))
+    assert found.rendered is not None, "it was rendered"
+    if _says(found, before, ran, {}):
         _store(verdict, [])
         return before
+    if draws(release):
+        other = await helm.template(release, upgrade=True, server=asks)
+        again = await _as_applied(other, now, component, revision, api, cache)
+        assert again.rendered is not None, "it was rendered"
+        drawn = drawn_between(
+            (*found.objects, *_named(found.rendered.hooks)), (*again.objects, *_named(again.rendered.hooks))
+        )
+        if _says(found, before, ran, drawn):
+            _store(verdict, [])
+            return before
+        found = dataclasses.replace(found, rendered=dataclasses.replace(found.rendered, drawn=drawn))
     return found
+
+
+def _says(found: Desired, before: Desired, ran: Sequence[Object], drawn: Drawn) -> bool:
+    """True when a new render says what was applied, and what was run beside it, but for what is drawn."""
+    hooks = found.rendered.hooks if found.rendered else ()
+    return (
+        _same(found.objects, before.objects, drawn)
+        and _same(found.first, before.first, {})
+        and _same(_named(hooks), _named(ran), drawn)
+    )
+
+
+def _named(hooks: Iterable[Object]) -> list[Object]:
+    """Hooks that are not named by the API server: those are others each time."""
+    return [hook for hook in hooks if hook["metadata"].get("name")]
 
 
 async def stored(component: Component, revision: Revision, api: Api, cache: Path) -> Desired:
@@ -110,7 +134,7 @@ async def stored(component: Component, revision: Revision, api: Api, cache: Path
     of_now = revision.inputs is None or revision.inputs.definition == inputs(release, "", "").definition
     first: list[Object] = known if isinstance(known, list) and of_now else revision.crds()
     placed = await place(first, release.namespace, api)
-    return Desired(_as_helm_writes(placed, release), _as_helm_writes(objects, release), revision, rules=component.rules)
+    return Desired(_as_carbon_writes(placed), _as_helm_writes(objects, release), revision, rules=component.rules)
 
 
 async def _as_applied(
@@ -122,22 +146,25 @@ async def _as_applied(
     had = {(n.kind, n.name) for n in revision.objects() if n.kind == "Namespace"} if revision else set()
     first: list[Object] = []
     theirs: list[Document] = []
+    # Helm renders namespaces too; answered with no text at all, it would apply them.
+    empty = ""
     for document in documents(text):
         own = document.beside_templates or (
             document.objects and all(_is_namespace(obj) and _key(obj) not in had for obj in document.objects)
         )
         if own:
             first.extend(document.objects)
+            empty = empty if document.beside_templates else _NOTHING
         else:
             theirs.append(document)
     _store(_first_of(release, cache), first)
     objects = [obj for document in theirs for obj in document.objects]
     hooks = tuple(await place([obj for obj in objects if is_hook(obj)], release.namespace, api))
     return Desired(
-        _as_helm_writes(await place(first, release.namespace, api), release),
+        _as_carbon_writes(await place(first, release.namespace, api)),
         _as_helm_writes(await place(_own(objects), release.namespace, api), release),
         revision,
-        Rendered("\n---\n".join(document.text for document in theirs), made_of, hooks),
+        Rendered("\n---\n".join(document.text for document in theirs) or empty, made_of, revision is not None, hooks),
         component.rules,
     )
 
@@ -160,19 +187,26 @@ def _key(obj: Object) -> tuple[str, str]:
     return obj["kind"], obj["metadata"]["name"]
 
 
+_BY_HELM = {"app.kubernetes.io/managed-by": "Helm"}
+
+
 def _as_helm_writes(objects: Iterable[Object], release: Release) -> tuple[Object, ...]:
     """With what Helm adds when it applies: else every object would look drifted."""
     owner = {"meta.helm.sh/release-name": release.name, "meta.helm.sh/release-namespace": release.namespace}
-    written = []
-    for obj in objects:
-        metadata = obj.get("metadata") or {}
-        labels = {**(metadata.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
-        annotations = {**(metadata.get("annotations") or {}), **owner}
-        if _is_namespace(obj):
-            # It is nobody's but Carbon's: another release in it may be Helm's.
-            labels, annotations = {**(metadata.get("labels") or {})}, {**(metadata.get("annotations") or {})}
-        written.append({**obj, "metadata": {**metadata, "labels": labels, "annotations": annotations}})
-    return tuple(written)
+    return tuple(_marked(obj, _BY_HELM, owner) for obj in objects)
+
+
+def _as_carbon_writes(objects: Iterable[Object]) -> tuple[Object, ...]:
+    """Without a release's mark: several may bring the same. Kinds are labelled, to be found among all others."""
+    return tuple(obj if _is_namespace(obj) else _marked(obj, _BY_HELM, {}) for obj in objects)
+
+
+def _marked(obj: Object, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Object:
+    metadata = obj.get("metadata") or {}
+    marks = {"labels": {**(metadata.get("labels") or {}), **labels}}
+    if annotations:
+        marks["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
+    return {**obj, "metadata": {**metadata, **marks}}
 
 
 def drawn_between(one: Sequence[Object], other: Sequence[Object]) -> Drawn:
@@ -201,14 +235,16 @@ def _same(one: Sequence[Object], other: Sequence[Object], drawn: Drawn) -> bool:
     return not named and only == Counter(i.group_kind for i in second.keys() - first.keys())
 
 
-async def _render(release: Release, made_of: Inputs, helm: Helm, cache: Path, *, upgrade: bool, keep: bool) -> str:
-    """Helm's words; from the cache where they were the same for every cluster."""
+async def _render(release: Release, made_of: Inputs, helm: Helm, cache: Path, *, upgrade: bool, server: bool) -> str:
+    """Helm's words; from the cache where they were the same for every cluster and revision."""
+    counted = upgrade and counts(release)
+    keep = not (server or counted)
     file = cache / "renders" / f"{_name('render', str(upgrade), made_of)}.json"
     if keep:
         known = _read(file)
         if isinstance(known, str):
             return known
-    text = await helm.template(release, upgrade=upgrade, server=not keep)
+    text = await helm.template(release, upgrade=upgrade, server=server, counted=counted)
     if keep:
         _store(file, text)
     return text
@@ -220,7 +256,7 @@ def _name(what: str, of: str, made_of: Inputs) -> str:
 
 
 def _first_of(release: Release, cache: Path) -> Path:
-    key = f"{_FORMAT} first {release.chart.digest} {json.dumps(release.values, sort_keys=True, default=str)}"
+    key = f"{_FORMAT} first {inputs(release, '', '').definition}"
     return cache / "renders" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 

@@ -10,6 +10,8 @@ from carbon_platform.release.manifest import load_objects
 
 _SEPARATOR = re.compile(r"^---[ \t]*(?:#.*)?$", re.MULTILINE)
 _SOURCE = re.compile(r"^# Source: (?P<path>.+)$", re.MULTILINE)
+_MAY_BE_LIST = re.compile(r"""^[{]|^["']?items["']?[ \t]*:""", re.MULTILINE)
+"""A document of YAML with items, or any of JSON, where they may be anywhere."""
 _BESIDE_TEMPLATES = re.compile(r"^[^/]+/(charts/[^/]+/)*crds/")
 
 
@@ -43,6 +45,6 @@ def documents(rendered: str) -> list[Document]:
 def _readable(text: str, objects: Iterable[Object]) -> str:
     """The text, or that of its objects where it is a list: Helm's post-rendering wants metadata in each document."""
     several = list(objects)
-    if len(several) == 1 and "\nitems:" not in text:
+    if len(several) == 1 and not _MAY_BE_LIST.search(text):
         return text.strip("\n")
     return "\n---\n".join(json.dumps(obj, default=str) for obj in several)

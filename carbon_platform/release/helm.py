@@ -15,6 +15,7 @@ from carbon_platform.cluster.client import Api, configuration
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.target import Target
 from carbon_platform.errors import Blocked, CarbonError, ConfigurationError, Unreachable
+from carbon_platform.release.documents import documents
 from carbon_platform.release.exactly import exactly
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Release
@@ -48,6 +49,8 @@ _ELSEWHERE = re.compile(r'failed calling webhook|conversion webhook for|\b(?:Get
 
 _CANT_ASK = re.compile(r"no matches for kind|ensure CRDs are installed first|is forbidden", re.IGNORECASE)
 """Helm looks up every object it has rendered, though all that is wanted is the render."""
+_CANT_COUNT = re.compile(r"another operation .*is in progress|has no deployed releases", re.IGNORECASE)
+"""Helm upgrades nothing that is in the middle of something."""
 _KINDS_IN_ONE = 100
 _HISTORY = 10
 
@@ -129,12 +132,34 @@ class Helm:
         program = self.program().stat()
         return f"{program.st_size} {program.st_mtime_ns}"
 
-    async def template(self, release: Release, *, upgrade: bool, server: bool) -> str:
+    async def template(self, release: Release, *, upgrade: bool, server: bool, counted: bool = False) -> str:
         """Every document the chart makes, CRDs included, hooks too, as Helm writes them.
 
         `server`: as it would on this cluster, which answers `lookup` and tells what it can. Where the chart uses kinds
         that are not there yet, or this user may not look, Helm can't: then the cluster's kinds are handed to it.
+        `counted`: with the number of the revision that an upgrade would make, in place of 1.
         """
+        text = await self._rendered(release, upgrade=upgrade, server=server)
+        return await self._counted(release, text) if counted else text
+
+    async def _counted(self, release: Release, text: str) -> str:
+        """The templates as an upgrade renders them; what no revision holds (crds/) as it is in `text`."""
+        command: list[object] = ["upgrade", release.name, _chart(release), "--dry-run=server", "--output", "json"]
+        command += ["--namespace", release.namespace, "--reset-values", "--skip-crds", "--take-ownership"]
+        command += ["--disable-openapi-validation", *_found(release), "--values", "-"]
+        try:
+            async with self._run(release, "upgrade") as client:
+                told = await client._command.run(command, json.dumps(dict(release.values)).encode())
+        except HelmFailed as error:
+            if _CANT_ASK.search(error.cause) or _CANT_COUNT.search(error.cause):
+                return text
+            raise
+        made = json.loads(told[told.index(b"{") :])
+        kinds = [f"# Source: {one.source}\n{one.text}" for one in documents(text) if one.beside_templates]
+        hooks = [f"# Source: {hook['path']}\n{hook['manifest']}" for hook in made.get("hooks") or ()]
+        return "\n---\n".join([*kinds, made.get("manifest") or "", *hooks])
+
+    async def _rendered(self, release: Release, *, upgrade: bool, server: bool) -> str:
         command = ["template", release.name, _chart(release), "--include-crds", "--namespace", release.namespace]
         command += ["--is-upgrade"] * upgrade
         if server:
@@ -150,9 +175,7 @@ class Helm:
         return await self._template(release, command)
 
     async def _template(self, release: Release, command: list[str], *, asking: bool = False) -> str:
-        ref = release.chart.ref
-        command = [*command, "--values", "-", *(["--repo", ref.repo] if ref.repo else [])]
-        command += ["--version", ref.version] if ref.version else []
+        command = [*command, "--values", "-", *_found(release)]
         try:
             async with self._run(release, "template") as client:
                 # Not the method of that name: it parses in pure Python, which takes seconds for a large chart.
@@ -168,12 +191,10 @@ class Helm:
 
         `labels`: of the revision, as `name=value`. `seconds`: for each hook.
         """
-        ref = release.chart.ref
         command: list[object] = ["upgrade", release.name, _chart(release), "--install", "--output", "json"]
         command += ["--values", "-", "--namespace", release.namespace, "--description", description]
         command += ["--labels", labels, "--history-max", _HISTORY, "--timeout", f"{seconds:.0f}s"]
-        command += ["--repo", ref.repo] if ref.repo else []
-        command += ["--version", ref.version] if ref.version else []
+        command += _found(release)
         # Given no values at all, Helm would silently take those of the revision before. Carbon applies CRDs itself.
         command += ["--reset-values", "--skip-crds"]
         async with self._run(release, "upgrade") as client:
@@ -231,6 +252,12 @@ def _chart(release: Release) -> str:
     """Where Helm finds the chart."""
     ref = release.chart.ref
     return str(release.chart.folder or ref.oci or ref.name or "")
+
+
+def _found(release: Release) -> list[str]:
+    """What else tells Helm which chart it is."""
+    ref = release.chart.ref
+    return [*(["--repo", ref.repo] if ref.repo else []), *(["--version", ref.version] if ref.version else [])]
 
 
 def chart_metadata(folder: Path) -> Mapping[str, Any]:

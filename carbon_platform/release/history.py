@@ -39,6 +39,10 @@ class Revision:
         """What Carbon rendered it from; None when somebody else made it."""
         return labelled(self.secret["metadata"].get("labels") or {}, self.number)
 
+    def by_somebody_else(self, recorded: int | None) -> bool:
+        """True when neither its label nor the records, which tell of revision `recorded`, say that it is Carbon's."""
+        return self.inputs is None and self.number != recorded
+
     @property
     def made(self) -> str:
         """By which program, and when, for people: Helm does not note down who called it."""
@@ -63,6 +67,11 @@ class Revision:
     def applied(self) -> Sequence[Object]:
         """The objects of its manifest."""
         return tuple(load_objects(self.content.get("manifest") or ""))
+
+    @functools.cached_property
+    def hooks(self) -> Sequence[Object]:
+        """What Helm ran, or was to run, beside it."""
+        return tuple(obj for hook in self.content.get("hooks") or () for obj in load_objects(hook["manifest"]))
 
     def crds(self) -> list[Object]:
         """The CRDs that its chart keeps in crds/. Those of charts within are not stored with a revision."""

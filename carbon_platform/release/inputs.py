@@ -19,6 +19,9 @@ _DRAWS = re.compile(
 _ASKS = re.compile(r"\blookup\b|\.Capabilities\b|^kubeVersion:", re.MULTILINE)
 """What a template knows of the cluster it is rendered for."""
 
+_COUNTS = re.compile(r"\.Release\.Revision\b")
+"""The number of the revision that is to be, which only an upgrade knows."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
@@ -55,7 +58,12 @@ def asks_the_cluster(release: Release) -> bool:
 
 def draws(release: Release) -> bool:
     """True when two renders of the same may differ. Also where that can't be told."""
-    return asks_the_cluster(release) or bool(_DRAWS.search(_text(release)))
+    return asks_the_cluster(release) or counts(release) or bool(_DRAWS.search(_text(release)))
+
+
+def counts(release: Release) -> bool:
+    """True when the render of each revision may be another. Also where that can't be told."""
+    return release.chart.text is None or bool(_COUNTS.search(_text(release)))
 
 
 def _text(release: Release) -> str:

@@ -20,6 +20,7 @@ from carbon_platform.release.desired import Desired, Rendered
 from carbon_platform.release.difference import FieldChange, difference, mark_drawn
 from carbon_platform.release.history import Revision
 from carbon_platform.release.managed_fields import HELM_MANAGER, Path, autoscaled, owner, owners
+from carbon_platform.release.prepare import namespaces
 from carbon_platform.release.removal import without_additions
 from carbon_platform.release.untouched import untouched
 from carbon_platform.release.vanished import cleaned_away, vanishes
@@ -91,13 +92,14 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """True when there is nothing to apply."""
-        return self.installed and not self.changes
+        """True when there is nothing to apply. What Helm has of it must be as desired, too: drift is told from that."""
+        return self.installed and not self.changes and self.rendered is None
 
 
 async def plan(component: Component, desired: Desired, api: Api) -> Plan:
     """Compare desired with live. Reads only."""
     changes, unready = await compare_all(component, desired, api)
+    changes = await _without_namespace(component, desired, changes, api)
     revision = desired.revision
     removed = await _removed(revision, desired.everything, api) if revision and desired.rendered else []
     if desired.rendered is None:
@@ -106,6 +108,32 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
         changes = []
     meaningless = tuple(component.rules.meaningless(desired.everything))
     return Plan(component.key, component.digest, (*changes, *removed), revision, desired.rendered, unready, meaningless)
+
+
+def no_namespace(name: ObjectName) -> str:
+    """The reason why an object is deferred whose namespace nobody makes."""
+    return f"its namespace {name.namespace} does not exist"
+
+
+async def _without_namespace(
+    component: Component, desired: Desired, changes: Sequence[Change], api: Api
+) -> list[Change]:
+    """The changes; what would be made in a namespace that is not there, and that nothing here makes, is deferred."""
+    beside = desired.rendered.hooks if desired.rendered else ()
+    coming = {obj["metadata"].get("name") for obj in (*desired.everything, *beside) if obj["kind"] == "Namespace"}
+    coming |= {"", *namespaces(component)}
+    asked = {change.object.namespace for change in changes if change.action is Action.CREATE} - coming
+    absent = set()
+    for namespace in asked:
+        with contextlib.suppress(PermissionDenied):
+            if await api.get(ObjectName("v1", "Namespace", "", namespace)) is None:
+                absent.add(namespace)
+    return [
+        dataclasses.replace(change, action=Action.DEFERRED, reason=no_namespace(change.object))
+        if change.action is Action.CREATE and change.object.namespace in absent
+        else change
+        for change in changes
+    ]
 
 
 def _gone_as_declared(change: Change) -> bool:
