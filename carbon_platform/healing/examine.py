@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from carbon_platform.cluster.client import Api
+from carbon_platform.cluster.endpoints import KIND, OF_SERVICE, ready
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.errors import CarbonError, Unreachable
@@ -101,11 +102,8 @@ async def _services(objects: Iterable[Object], live: Mapping[ObjectName, Object 
 
 async def _endpoints(service: Object, api: Api) -> list[Symptom]:
     name = ObjectName.of(service)
-    labels = f"kubernetes.io/service-name={name.name}"
-    slices = await api.list("discovery.k8s.io/v1", "EndpointSlice", name.namespace, labels=labels)
-    every = service["spec"].get("publishNotReadyAddresses")
-    endpoints = [one for piece in slices for one in piece.get("endpoints") or ()]
-    if any(every or one.get("conditions", {}).get("ready") is not False for one in endpoints):
+    slices = await api.list(*KIND, name.namespace, labels=f"{OF_SERVICE}={name.name}")
+    if any(ready(slices, every=bool(service["spec"].get("publishNotReadyAddresses")))):
         return []
     selector = ", ".join(f"{k}={v}" for k, v in sorted(service["spec"]["selector"].items()))
     why = f"no ready pod stands behind it: its selector is {selector}"
@@ -116,9 +114,9 @@ async def _endpoints(service: Object, api: Api) -> list[Symptom]:
 async def _nodes(api: Api) -> list[Symptom]:
     found = []
     for node in await api.list("v1", "Node"):
-        ready = condition(node, "Ready")
-        if ready.get("status") != "True":
-            why = str(ready.get("message") or ready.get("reason") or "it says nothing of itself")
+        told = condition(node, "Ready")
+        if told.get("status") != "True":
+            why = str(told.get("message") or told.get("reason") or "it says nothing of itself")
             name = ObjectName.of(node)
             found.append(Symptom(Sign.UNREADY, str(name), f"not ready: {why}", fix="see the node and its kubelet"))
     return found
