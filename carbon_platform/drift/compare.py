@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from carbon_platform.cluster.listing import Listing
 from carbon_platform.drift.drift import Drift, Verdict, of_content, of_release
 from carbon_platform.errors import CarbonError, Unreachable
-from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.records import Record
 from carbon_platform.release.desired import stored
 from carbon_platform.release.history import Revision, latest, newest
 from carbon_platform.release.lease import live_holder
 from carbon_platform.release.plan import BY_HELM, compare_all
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Component
 

@@ -31,12 +31,12 @@ from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_release
 from carbon_platform.health.nodes import controllers_behind, silent
 from carbon_platform.health.status import may_own_pods, status
-from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.history import Revision, newest
 from carbon_platform.release.lease import holder_of, lease_name
 from carbon_platform.release.plan import BY_HELM, compare
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings
 from carbon_platform.spec.load import definition_files, load_platform
 from carbon_platform.spec.platform import Platform

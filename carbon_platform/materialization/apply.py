@@ -10,7 +10,6 @@ from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.cluster.watch import wait_until
 from carbon_platform.errors import Blocked, NotReady, Unreachable
 from carbon_platform.materialization.outcome import Options, Steps
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.desired import Desired, Rendered
 from carbon_platform.release.documents import documents
 from carbon_platform.release.helm import HelmFailed
@@ -23,6 +22,7 @@ from carbon_platform.release.plan import MADE_ANEW, Action, Change, Plan, compar
 from carbon_platform.release.recover import recover
 from carbon_platform.release.removal import take_out
 from carbon_platform.release.wait import wait_ready
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component, Release
 
 _CRD_SECONDS = 30.0

@@ -20,7 +20,7 @@ from carbon_platform.local import supervision
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.materialization.outcome import Options, Outcome
 from carbon_platform.materialization.release import materialize_release
-from carbon_platform.materialization.session import Session, open_session
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings
 from tests.cluster.waiting import until
 from tests.definitions import Definitions, environments

@@ -9,7 +9,7 @@ from carbon_platform.healing import decide
 from carbon_platform.healing.decide import Verdict
 from carbon_platform.healing.symptoms import Sign
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import Session
+from carbon_platform.session import Session
 from tests.cluster.healing import healing, live
 from tests.cluster.platform import Platform
 from tests.cluster.waiting import until

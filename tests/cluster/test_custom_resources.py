@@ -9,9 +9,9 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import NotReady
-from carbon_platform.materialization.look import look
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.plans import plans_of
 from carbon_platform.materialization.verify import verify
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 from tests.cluster.waiting import until
 
@@ -80,7 +80,7 @@ async def test_workloads_of_an_operator_are_waited_for_counted_and_watched(
     assert outcome.checks[0].evidence["pods"] == 2
     (seen,) = (await asyncio.to_thread(platform.json, "status", "app"))["components"]
     assert (seen["pods"]["running"], seen["pods"]["total"]) == (2, 2)
-    assert (await look(platform.load(), ["app"], session))["app"].reason == ""
+    assert (await plans_of(platform.load(), ["app"], session))["app"].reason == ""
     await api.patch(
         platform.name("StatefulSet", "shard"), {"spec": {"template": {"spec": {"nodeSelector": {"disk": "golden"}}}}}
     )
@@ -121,8 +121,8 @@ async def test_fields_that_are_left_to_others_are_theirs(platform: Platform, ses
     await platform.up(session)
     name = ObjectName(f"{platform.namespace}.example.org/v1", "Thing", platform.namespace, "top")
     await api.patch(name, {"spec": {"groups": [{"name": "a", "replicas": 5}]}}, manager="operator")
-    assert (await look(platform.load(), ["app"], session))["app"].reason == ""
+    assert (await plans_of(platform.load(), ["app"], session))["app"].reason == ""
     await api.patch(name, {"spec": {"size": 2}}, manager="a-person")
-    found = (await look(platform.load(), ["app"], session))["app"]
+    found = (await plans_of(platform.load(), ["app"], session))["app"]
     assert found.plan is not None
     assert [str(field) for change in found.plan.changes for field in change.fields] == ["spec.size: 2 → 1"]

@@ -10,9 +10,9 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import Blocked, DataAtRisk, Overtaken
 from carbon_platform.materialization.progress import Event, listening
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import Session
 from carbon_platform.materialization.verify import verify
 from carbon_platform.records import CheckResult
+from carbon_platform.session import Session
 from tests.cluster.conftest import Everything
 from tests.cluster.healing import healing
 from tests.cluster.platform import Platform

@@ -11,8 +11,8 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.drift.compare import compare
 from carbon_platform.drift.drift import Verdict
 from carbon_platform.errors import DataAtRisk
-from carbon_platform.materialization.look import look
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.plans import plans_of
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
 CLAIM: Object = {
@@ -38,7 +38,7 @@ async def test_objects_are_deployed_once_and_then_as_declared(platform: Platform
     live = await api.get(platform.name("ConfigMap", "one"))
     assert live is not None
     assert live["data"] == {"yes": "on", "number": "1e3"}
-    assert (await look(platform.load(), ["app"], session))["app"].reason == ""
+    assert (await plans_of(platform.load(), ["app"], session))["app"].reason == ""
     again = await platform.up(session)
     assert (again.revision, again.applied) == (1, False)
 
@@ -101,7 +101,7 @@ async def test_a_kind_and_an_object_of_it_come_in_one_go(platform: Platform, ses
     assert (await platform.up(session)).verified
     live = await api.list(f"{group}/v1", "Probe", platform.namespace)
     assert [one["spec"] for one in live] == [{"n": 9007199254740993}]
-    assert (await look(platform.load(), ["app"], session))["app"].reason == ""
+    assert (await plans_of(platform.load(), ["app"], session))["app"].reason == ""
     refused = await asyncio.to_thread(platform.run, "down", "app", "--yes", code=1)
     assert f"CustomResourceDefinition probes.{group}" in refused.stderr
     await asyncio.to_thread(platform.run, "down", "app", "--yes", "--delete-data", "app")

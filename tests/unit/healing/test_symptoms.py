@@ -11,7 +11,7 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.healing.conditions import conditions
 from carbon_platform.healing.decide import Attempt, Condition
-from carbon_platform.healing.examine import findings
+from carbon_platform.healing.doctor import findings
 from carbon_platform.healing.symptoms import (
     CauseKey,
     Sign,

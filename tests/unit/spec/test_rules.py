@@ -5,7 +5,7 @@ import pytest
 from carbon_platform.errors import ConfigurationError
 from carbon_platform.health.diagnosis import outdated_pods
 from carbon_platform.health.status import status
-from carbon_platform.materialization.treat import may_run_again
+from carbon_platform.materialization.apply_remedy import may_run_again
 from carbon_platform.release.difference import difference
 from carbon_platform.release.managed_fields import additions
 from carbon_platform.spec.rules import ReadyRule, Rules

@@ -13,11 +13,10 @@ from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_record, of_release
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.status import condition, status
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.desired import deployed
 from carbon_platform.records import Record
-from carbon_platform.release.desired import stored
-from carbon_platform.release.history import latest
 from carbon_platform.release.plan import compare
+from carbon_platform.session import Session
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Component, Platform
 
@@ -34,7 +33,7 @@ class Finding:
     """The lowest broken thing that it needs; empty when the cause is its own."""
 
 
-async def examine(platform: Platform, keys: Iterable[str], session: Session) -> tuple[list[Finding], list[Symptom]]:
+async def examination(platform: Platform, keys: Iterable[str], session: Session) -> tuple[list[Finding], list[Symptom]]:
     """What is broken, root causes first; and what is wrong with the cluster's nodes. Raises Unreachable."""
     records, limit = session.records.all(), asyncio.Semaphore(_AT_ONCE)
     chosen = [key for key in platform.order if key in graph.closure(platform.needs, keys)]
@@ -72,15 +71,14 @@ async def symptoms_of(component: Component, record: Record, session: Session) ->
     if component.release is None:
         return tuple(checks)
     api = session.api
-    revision = await latest(api, component.release)
-    if revision is None:
+    desired = await deployed(component, session)
+    if desired is None:
         if record.verified_at:
             gone = f"Helm has no revision of it in {component.release.namespace}"
             checks.insert(
                 0, Symptom(Sign.MISSING, f"release {component.release.name}", gone, fix=f"carbon up {component.key}")
             )
         return tuple(checks)
-    desired = await stored(component, revision, api, session.settings.cache)
     objects = desired.everything
     names = [ObjectName.of(obj) for obj in objects]
     live = dict(zip(names, await asyncio.gather(*(api.find(name) for name in names)), strict=True))

@@ -9,9 +9,9 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.cluster.watch import Mirror, wait_until
 from carbon_platform.health.diagnosis import outdated_pods, replaced_by
 from carbon_platform.materialization.outcome import Steps
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.volumes import end_pod
+from carbon_platform.session import Session
 
 _GONE_SECONDS = 60.0
 

@@ -21,13 +21,13 @@ from carbon_platform.health.ownership import with_owned
 from carbon_platform.health.state import Sight, State, state
 from carbon_platform.health.status import may_own_pods
 from carbon_platform.health.steadiness import unsteady
-from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.records import CheckResult, Record
 from carbon_platform.release.desired import stored
 from carbon_platform.release.history import Revision, newest_of_each
 from carbon_platform.release.lease import live_holders
 from carbon_platform.release.plan import BY_HELM
 from carbon_platform.release.vanished import vanishes
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Component, Platform
 
@@ -35,7 +35,7 @@ _Found = TypeVar("_Found")
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class ComponentStatus:
     """One component as `carbon status` tells it."""
 
     component: Component
@@ -50,7 +50,7 @@ class Seen:
 _KINDS = (("v1", "Pod"), ("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"))
 
 
-async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tuple[list[Seen], str]:
+async def statuses(platform: Platform, keys: Sequence[str], settings: Settings) -> tuple[list[ComponentStatus], str]:
     """Every component of `keys`, and why the cluster can't be reached (empty when it can)."""
     try:
         async with open_session(settings) as session:
@@ -65,7 +65,7 @@ async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tu
 
             present = Present(session.api)
 
-            async def one(component: Component) -> Seen:
+            async def one(component: Component) -> ComponentStatus:
                 name = (component.namespace, component.release_name)
                 revision = revisions.get(name) if component.release else None
                 try:
@@ -74,13 +74,13 @@ async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tu
                     pods = [o for o in mine if group_kind(o) == "Pod"]
                     between = await beside(custom, pods, component.namespace, session.api)
                 except RequestFailed as error:  # its kind can't be served, all others can
-                    return Seen(component, State.UNKNOWN, error.told, None, 0, 0, ())
+                    return ComponentStatus(component, State.UNKNOWN, error.told, None, 0, 0, ())
                 return _seen(component, revision, writers.get(name), [*mine, *custom], between, records, gone)
 
             return list(await asyncio.gather(*(one(platform.components[key]) for key in keys))), ""
     except Unreachable as error:
         unknown, reason = state(None, Record(""), "", "", {})
-        return [Seen(platform.components[key], unknown, reason, None, 0, 0, ()) for key in keys], str(error)
+        return [ComponentStatus(platform.components[key], unknown, reason, None, 0, 0, ()) for key in keys], str(error)
 
 
 async def _gone(revision: Revision, component: Component, session: Session, present: Present) -> list[ObjectName]:
@@ -119,7 +119,7 @@ def _seen(
     between: Sequence[Object],
     records: Mapping[str, Record],
     gone: Sequence[ObjectName],
-) -> Seen:
+) -> ComponentStatus:
     record = records.get(component.key, Record(component.key))
     own = [o for o in live if component.release and _of_release(o, component)]
     owners = [o for o in own if may_own_pods(o)]
@@ -141,7 +141,7 @@ def _seen(
     now, reason = state(sight, record, component.digest, component.checks_digest, needs)
     running = sum(_running(pod) for pod in pods)
     checks = record.checks if sight.installed else ()
-    return Seen(component, now, reason, revision.number if revision else None, running, len(pods), checks)
+    return ComponentStatus(component, now, reason, revision.number if revision else None, running, len(pods), checks)
 
 
 def _of_release(obj: Object, component: Component) -> bool:
