@@ -29,7 +29,8 @@ from carbon_platform.spec.rules import NO_RULES, Rules
 _FORMAT = "2"
 """Part of every name in the cache: raise it when what is cached changes shape."""
 
-_NOTHING = "# All that this chart makes is applied before it.\n"
+_NOTHING = "# nothing\n"
+"""With no text at all, Helm would apply a render of its own: namespaces, and what follows from kinds that came first."""
 
 Drawn = Mapping[ObjectName, frozenset[Steps]]
 """For each object, the fields that are others at each render."""
@@ -146,15 +147,12 @@ async def _as_applied(
     had = {(n.kind, n.name) for n in revision.objects() if n.kind == "Namespace"} if revision else set()
     first: list[Object] = []
     theirs: list[Document] = []
-    # Helm renders namespaces too; answered with no text at all, it would apply them.
-    empty = ""
     for document in documents(text):
         own = document.beside_templates or (
             document.objects and all(_is_namespace(obj) and _key(obj) not in had for obj in document.objects)
         )
         if own:
             first.extend(document.objects)
-            empty = empty if document.beside_templates else _NOTHING
         else:
             theirs.append(document)
     _store(_first_of(release, cache), first)
@@ -164,7 +162,9 @@ async def _as_applied(
         _as_carbon_writes(await place(first, release.namespace, api)),
         _as_helm_writes(await place(_own(objects), release.namespace, api), release),
         revision,
-        Rendered("\n---\n".join(document.text for document in theirs) or empty, made_of, revision is not None, hooks),
+        Rendered(
+            "\n---\n".join(document.text for document in theirs) or _NOTHING, made_of, revision is not None, hooks
+        ),
         component.rules,
     )
 

@@ -100,16 +100,13 @@ class Helm:
                 # pyhelm3 takes a moment to import and asks the program for its version when constructed.
                 from pyhelm3 import Client
 
+                from carbon_platform.release.helm_command import Replacing
+
                 tune_environment()
                 # Now: 'carbon cluster down' takes the kubeconfig away.
                 self._server = _server(self._target)
-                client: Client = await asyncio.to_thread(
-                    Client,
-                    executable=str(self.program()),
-                    kubeconfig=self._target.kubeconfig,
-                    kubecontext=self._target.context,
-                    history_max_revisions=10,
-                )
+                client: Client = await asyncio.to_thread(Client, executable=str(self.program()))
+                client._command = Replacing(self.program(), self._target.kubeconfig, self._target.context)
                 self._client = client
         return self._client
 

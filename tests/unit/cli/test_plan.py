@@ -1,10 +1,10 @@
 """`carbon plan` shows every action there is, and what the definition says of nothing."""
 
 import pytest
+from carbon_platform.materialization.look import Look
 
 from carbon_platform.cli import plan as command
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.materialization.look import Look
 from carbon_platform.records import Record
 from carbon_platform.release.plan import Action, Change, Plan
 from tests.definitions import Definitions
