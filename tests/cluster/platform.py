@@ -62,7 +62,12 @@ class Platform(Definitions):
 
     def settings(self, environment: str = "", **changed: Any) -> Settings:
         """The settings that the environment says, for use in the test's own process."""
-        told = {"home": self.home, "cache": self._cache, "defs": str(self.defs), "settle_seconds": 0}
+        told: dict[str, Any] = {
+            "home": self.home,
+            "cache": self._cache,
+            "defs": str(self.defs),
+            "settle_seconds": 0,
+        }
         return Settings(**told | {"env": environment or self.environment["CARBON_ENV"]} | changed)
 
     async def up(self, session: Session, key: str = "app", **options: Any) -> Outcome:
