@@ -113,7 +113,7 @@ class Left:
     hooks: tuple[ObjectName, ...]
     """Made by hooks of the chart: no part of its release for Helm."""
     stays: tuple[ObjectName, ...]
-    """Volume claims, CRDs, and what the chart itself wants kept."""
+    """Volume claims, CRDs, what the chart itself wants kept, and what Carbon knows of the data."""
 
 
 def left(cluster: LocalCluster, charts: Sequence[Chart]) -> dict[str, Left]:
@@ -159,8 +159,10 @@ def _belongs(obj: Object, chart: Chart) -> bool:
 
 
 def _stays(obj: Object) -> bool:
-    policy = (obj["metadata"].get("annotations") or {}).get("helm.sh/resource-policy", "")
-    return obj["kind"] in _STAY or "keep" in policy
+    metadata = obj["metadata"]
+    policy = (metadata.get("annotations") or {}).get("helm.sh/resource-policy", "")
+    carbons = (metadata.get("labels") or {}).get("app.kubernetes.io/managed-by") == "carbon"
+    return obj["kind"] in _STAY or "keep" in policy or carbons
 
 
 async def _everything(api: Api) -> list[Object]:

@@ -96,16 +96,24 @@ def test_what_is_left_is_what_is_in_its_namespace_or_marked_as_its_release() -> 
 
 def test_volumes_crds_what_is_to_be_kept_and_what_hooks_made_are_told_apart() -> None:
     marks = {"meta.helm.sh/release-name": CHART.release, "meta.helm.sh/release-namespace": CHART.namespace}
+    ledger = _object("ConfigMap", "carbon-my-store")
+    ledger["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "carbon"}
     found = left_of(
         CHART,
         [
+            ledger,
             _object("PersistentVolumeClaim", "data-0"),
             _object("CustomResourceDefinition", "stores", None, **marks),
             _object("Secret", "key", **{"helm.sh/resource-policy": "keep"}),
             _object("Job", "migrate", **{"helm.sh/hook": "pre-install"}),
         ],
     )
-    assert {one.kind for one in found.stays} == {"PersistentVolumeClaim", "CustomResourceDefinition", "Secret"}
+    assert {one.kind for one in found.stays} == {
+        "ConfigMap",
+        "PersistentVolumeClaim",
+        "CustomResourceDefinition",
+        "Secret",
+    }
     assert [one.kind for one in found.hooks] == ["Job"]
     assert found.unexpected == ()
 
