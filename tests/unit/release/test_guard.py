@@ -47,7 +47,6 @@ RISKS = [
     (change(Action.DELETE, "StatefulSet"), "delete:StatefulSet/here/db"),
     (change(Action.DELETE, "Cluster"), "delete:Cluster/here/db"),
     (change(Action.REFUSED, "StatefulSet"), "recreate:StatefulSet/here/db"),
-    (change(Action.REFUSED, "PersistentVolumeClaim"), "recreate:PersistentVolumeClaim/here/db"),
     (change(Action.UPDATE, "StatefulSet", before=3, after=1), "scale-down:StatefulSet/here/db"),
 ]
 each_risk = pytest.mark.parametrize(("change_", "word"), RISKS, ids=[word for _, word in RISKS])
