@@ -75,7 +75,7 @@ ADMISSION = frozenset(
     {Kind.QUOTA, Kind.LIMIT_RANGE, Kind.POD_SECURITY, Kind.SERVICE_ACCOUNT, Kind.POLICY, Kind.WEBHOOK, Kind.REFUSED}
 )
 """The API server does not let the pod be made."""
-_CONSEQUENCES = (Kind.NODE, Kind.ROLLOUT, Kind.NO_ENDPOINTS)
+_CONSEQUENCES = (Kind.NODE, Kind.READINESS, Kind.STARTUP, Kind.ROLLOUT, Kind.NO_ENDPOINTS)
 """Each may come of those before it, and of any other cause."""
 
 
