@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARBON := .venv/bin/carbon
 PYTEST := .venv/bin/python -m pytest
 
-.PHONY: help up test lint unit real down bench bench-drift bench-faults bench-at-rest lock clean
+.PHONY: help up test lint unit real down bench bench-drift bench-faults bench-at-rest corpus lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,11 @@ bench-faults: .venv/ready ## Faults on the real platform, healed by Carbon alone
 
 bench-at-rest: .venv/ready ## What carbon ui costs in an hour in which nothing happens; it must run
 	.venv/bin/python -m benchmarks.at_rest --minutes 60 --json
+
+MINUTES ?= 30
+corpus: .venv/ready ## Charts that others made, on simulated nodes: FOLDER=… [ONLY=a,b] [MINUTES=30]
+	$(if $(FOLDER),,$(error FOLDER=… names a folder of charts))
+	.venv/bin/python -m benchmarks.corpus $(FOLDER) --minutes $(MINUTES) $(if $(ONLY),--only $(ONLY))
 
 lock: .venv/ready ## Renew the lock files after changing pyproject.toml
 	.venv/bin/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header --all-extras \

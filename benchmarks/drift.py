@@ -126,16 +126,10 @@ class Bench:
         self, folder: Path, chosen: Sequence[Release], cluster: LocalCluster, have: Mapping[str, Path]
     ) -> None:
         self.folder, self.chosen, self.cluster = folder, chosen, cluster
+        definitions = write_definitions(folder, chosen)
         self._environment = {
-            "CARBON_HOME": str(folder / "home"),
-            "CARBON_CACHE": str(folder / "cache"),
-            "CARBON_DEFS": str(write_definitions(folder, chosen)),
-            **environment(folder, cluster.layout),
-            "CARBON_HELM": str(have["helm"]),
+            **environment(folder, definitions, cluster, have["helm"]),
             "KUBECONFIG": str(cluster.layout.kubeconfig),
-            "HELM_CACHE_HOME": str(folder / "helm-cache"),
-            "HELM_CONFIG_HOME": str(folder / "helm-config"),
-            "HELM_DATA_HOME": str(folder / "helm-data"),
         }
         carbon = Path(sys.executable).with_name("carbon")
         self._up: list[str | Path] = [carbon, "up"]

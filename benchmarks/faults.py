@@ -33,9 +33,9 @@ from benchmarks.ledger import Ledger
 from carbon_platform.errors import CarbonError
 from carbon_platform.healing.incidents import Incident, book_of
 from carbon_platform.health.state import State
+from carbon_platform.inspect.status import statuses
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.see import see
-from carbon_platform.materialization.session import Session, open_session
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
@@ -78,7 +78,7 @@ class Bench:
 
     async def verified(self) -> set[str]:
         """The components that are proven to work now."""
-        seen, _ = await see(self.platform, self.platform.order, settings())
+        seen, _ = await statuses(self.platform, self.platform.order, settings())
         return {one.component.key for one in seen if one.state is State.VERIFIED}
 
     async def calm(self) -> bool:

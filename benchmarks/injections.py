@@ -16,7 +16,7 @@ from carbon_platform.healing.incidents import book_of
 from carbon_platform.health.status import condition
 from carbon_platform.local import supervision
 from carbon_platform.local.cluster import existing
-from carbon_platform.materialization.session import Session
+from carbon_platform.session import Session
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
 

@@ -15,7 +15,7 @@ from carbon_platform.checks.kafka_topics import Topic
 from carbon_platform.checks.object_store import Roundtrip
 from carbon_platform.checks.postgres import Write
 from carbon_platform.errors import CheckFailed
-from carbon_platform.materialization.session import Session
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Platform
 
 _NAME = "carbon-faults"

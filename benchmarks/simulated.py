@@ -15,7 +15,6 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.environment import FILE
 from carbon_platform.errors import CarbonError
 from carbon_platform.local.cluster import LocalCluster
-from carbon_platform.local.layout import Layout
 from carbon_platform.local.packages import Report
 from carbon_platform.local.temporary import temporary
 from carbon_platform.settings import settings
@@ -74,12 +73,23 @@ def write_definitions(folder: Path, chosen: Iterable[Release]) -> Path:
     return folder / "defs"
 
 
-def environment(folder: Path, layout: Layout) -> dict[str, str]:
-    """What to set so that Carbon means this cluster."""
-    cluster = {"context": layout.context, "kubeconfig": str(layout.kubeconfig)}
+def environment(folder: Path, definitions: Path, cluster: LocalCluster, helm: Path) -> dict[str, str]:
+    """What `carbon` is told to work with these definitions on that cluster, with state and cache in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    named = {"context": cluster.layout.context, "kubeconfig": str(cluster.layout.kubeconfig)}
     file = folder / FILE
-    file.write_text(yaml.safe_dump({"environments": {"simulated": {"cluster": cluster}}}), encoding="utf-8")
-    return {"CARBON_ENVIRONMENTS": str(file), "CARBON_ENV": "simulated"}
+    file.write_text(yaml.safe_dump({"environments": {"simulated": {"cluster": named}}}), encoding="utf-8")
+    return {
+        "CARBON_ENVIRONMENTS": str(file),
+        "CARBON_ENV": "simulated",
+        "CARBON_HOME": str(folder / "home"),
+        "CARBON_CACHE": str(folder / "cache"),
+        "CARBON_DEFS": str(definitions),
+        "CARBON_HELM": str(helm),
+        "HELM_CACHE_HOME": str(folder / "helm-cache"),
+        "HELM_CONFIG_HOME": str(folder / "helm-config"),
+        "HELM_DATA_HOME": str(folder / "helm-data"),
+    }
 
 
 def write_helmfile(folder: Path, chosen: Iterable[Release]) -> Path:

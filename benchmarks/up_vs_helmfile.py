@@ -60,16 +60,7 @@ def ours(folder: Path, chosen: Sequence[Release], cluster: LocalCluster, helm: P
     """`carbon up`, without records and with no render in its cache."""
     side = Side("ours", folder, chosen)
     side.command = [Path(sys.executable).with_name("carbon"), "up"]
-    side.environment = {
-        "CARBON_HOME": str(folder / "home"),
-        "CARBON_CACHE": str(folder / "cache"),
-        "CARBON_DEFS": str(write_definitions(folder, chosen)),
-        **environment(folder, cluster.layout),
-        "CARBON_HELM": str(helm),
-        "HELM_CACHE_HOME": str(folder / "helm-cache"),
-        "HELM_CONFIG_HOME": str(folder / "helm-config"),
-        "HELM_DATA_HOME": str(folder / "helm-data"),
-    }
+    side.environment = environment(folder, write_definitions(folder, chosen), cluster, helm)
     return side
 
 

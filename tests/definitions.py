@@ -13,6 +13,7 @@ from carbon_platform.spec.platform import Platform
 
 HELM_RELEASE = "carbon_platform.components.HelmRelease"
 CONTENT = "carbon_platform.components.Content"
+MANIFESTS = "carbon_platform.components.Manifests"
 
 
 class Definitions:
@@ -38,6 +39,11 @@ class Definitions:
         """A release with what it must have, and whatever else is given."""
         least = {"title": key, "group": "data", "namespace": "here", "chart": {"path": "charts/probe"}}
         return self.write(key, yaml.safe_dump({"type": HELM_RELEASE, "attributes": least | attributes}))
+
+    def manifests(self, key: str, **attributes: Any) -> Path:
+        """Plain objects with what they must have, and whatever else is given."""
+        least = {"title": key, "group": "data", "namespace": "here"}
+        return self.write(key, yaml.safe_dump({"type": MANIFESTS, "attributes": least | attributes}))
 
     def chart(self, name: str = "probe", **templates: str) -> Path:
         """A chart folder; `templates` are its files by name without `.yaml`."""

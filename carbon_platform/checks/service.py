@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from carbon_platform.checks.base import Check, Passed
+from carbon_platform.cluster.endpoints import KIND, OF_SERVICE, ready
 from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.errors import CheckFailed
 
@@ -49,23 +50,13 @@ def alias_target(external_name: str) -> ServiceName | None:
 
 
 def ready_addresses(slices: list[Object]) -> list[str]:
-    """Addresses of the ready endpoints in the EndpointSlices of a Service, each once, sorted.
-
-    An endpoint whose readiness is not said counts as ready, as the EndpointSlice API defines it.
-    """
-    addresses: set[str] = set()
-    for piece in slices:
-        for endpoint in piece.get("endpoints") or []:
-            if (endpoint.get("conditions") or {}).get("ready") is not False:
-                addresses.update(endpoint.get("addresses") or [])
-    return sorted(addresses)
+    """Addresses of the ready endpoints in the EndpointSlices of a Service, each once, sorted."""
+    return sorted({address for _, endpoint in ready(slices) for address in endpoint.get("addresses") or ()})
 
 
 async def ready_endpoints(reach: Reach, service: ServiceName) -> list[str]:
     """Addresses that stand ready behind a Service of the cluster."""
-    labels = {"kubernetes.io/service-name": service.name}
-    slices = await reach.list("discovery.k8s.io/v1", "EndpointSlice", service.namespace, labels)
-    return ready_addresses(slices)
+    return ready_addresses(await reach.list(*KIND, service.namespace, {OF_SERVICE: service.name}))
 
 
 async def resolve(reach: Reach, service: ServiceName) -> tuple[ServiceName | str, int]:

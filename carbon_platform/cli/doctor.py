@@ -7,11 +7,11 @@ from typing import Any
 from rich.text import Text
 
 from carbon_platform.cli.present import console, print_json
-from carbon_platform.healing.examine import Finding, examine
+from carbon_platform.healing.doctor import Finding, examination
 from carbon_platform.healing.symptoms import Symptom
 from carbon_platform.materialization.redact import redactor
-from carbon_platform.materialization.session import open_session
 from carbon_platform.release.wait import last_words
+from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
@@ -43,7 +43,7 @@ async def _examine(names: Sequence[str]) -> tuple[list[Finding], list[Symptom], 
     platform = load_platform(settings())
     keys = graph.select(platform.needs, names)
     async with open_session(settings()) as session:
-        found, nodes = await examine(platform, keys, session)
+        found, nodes = await examination(platform, keys, session)
         logs = {}
         for finding in found:
             clean = await redactor(platform.components[finding.component], session)

@@ -7,7 +7,7 @@ from carbon_platform.cli.ask import ask
 from carbon_platform.cli.present import console, print_json
 from carbon_platform.errors import ConfigurationError
 from carbon_platform.materialization.down import check_volumes_stay, uninstall
-from carbon_platform.materialization.session import open_session
+from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform

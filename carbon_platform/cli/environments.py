@@ -82,8 +82,8 @@ def adopt(
 
     from carbon_platform.cli.ask import ask
     from carbon_platform.cli.present import console, print_json
-    from carbon_platform.materialization.session import adopt as write
-    from carbon_platform.materialization.session import owner
+    from carbon_platform.session import adopt as write
+    from carbon_platform.session import owner
     from carbon_platform.settings import settings
 
     chosen = settings().environment

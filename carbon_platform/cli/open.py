@@ -7,7 +7,7 @@ from carbon_platform.cli.present import console, errors, print_json_line
 from carbon_platform.cli.taken import taken
 from carbon_platform.cluster.locate import pod_behind
 from carbon_platform.errors import ConfigurationError
-from carbon_platform.materialization.session import open_session
+from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.component import EndpointSpec

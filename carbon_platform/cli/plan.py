@@ -7,9 +7,9 @@ from typing import Any
 from rich.text import Text
 
 from carbon_platform.cli.present import console, error_as_json, print_json
-from carbon_platform.materialization.look import Look, look
-from carbon_platform.materialization.session import open_session
+from carbon_platform.inspect.plans import Planned, plans_of
 from carbon_platform.release.plan import Action
+from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
@@ -38,14 +38,14 @@ def run(names: Sequence[str], *, json: bool) -> int:
     return 1 if any(one.error for one in looks.values()) else 0
 
 
-async def _looks(names: Sequence[str]) -> Mapping[str, Look]:
+async def _looks(names: Sequence[str]) -> Mapping[str, Planned]:
     platform = load_platform(settings())
     keys = graph.closure(platform.needs, graph.select(platform.needs, names))
     async with open_session(settings()) as session:
-        return await look(platform, keys, session)
+        return await plans_of(platform, keys, session)
 
 
-def _as_json(one: Look) -> dict[str, Any]:
+def _as_json(one: Planned) -> dict[str, Any]:
     changes: list[dict[str, Any]] = [
         {
             "action": change.action.value,
@@ -61,10 +61,21 @@ def _as_json(one: Look) -> dict[str, Any]:
         for c in one.outdated
     ]
     error = error_as_json(one.error) if one.error else None
-    return {"key": one.component.key, "reason": one.reason, "changes": changes, "error": error}
+    return {
+        "key": one.component.key,
+        "reason": one.reason,
+        "changes": changes,
+        "warnings": _meaningless(one),
+        "error": error,
+    }
 
 
-def _show(one: Look) -> None:
+def _meaningless(one: Planned) -> list[str]:
+    """What the definition says of objects that there are not: a typo, or a chart that does not make them here."""
+    return [f"{rule}: the release has no such object" for rule in (one.plan.meaningless if one.plan else ())]
+
+
+def _show(one: Planned) -> None:
     style = "red" if one.error else "yellow" if one.reason else "green"
     console.print(Text.assemble((one.component.key, "bold"), "  ", (one.reason or "as desired", style)))
     if one.error:
@@ -74,6 +85,8 @@ def _show(one: Look) -> None:
         console.print(Text(f"  {sign} {change.object}  {change.reason}".rstrip(), style=colour))
         for field in change.fields:
             console.print(Text(f"      {field}", style="dim"))
+    for rule in _meaningless(one):
+        console.print(Text(f"  ? {rule}", style="yellow"))
     for difference in one.content:
         console.print(Text(f"  ~ {difference.object}  {difference.change}", style="yellow"))
     for copied in one.outdated:

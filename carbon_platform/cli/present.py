@@ -11,7 +11,7 @@ from rich.text import Text
 
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
-from carbon_platform.materialization.see import Seen
+from carbon_platform.inspect.status import ComponentStatus
 from carbon_platform.settings import Settings
 
 _PIPED_WIDTH = 200
@@ -69,7 +69,7 @@ def error_as_json(error: CarbonError) -> dict[str, Any]:
     return {"summary": error.summary, "cause": error.cause, "fix": error.fix, **evidence}
 
 
-def as_json(seen: Seen) -> dict[str, Any]:
+def as_json(seen: ComponentStatus) -> dict[str, Any]:
     """A component in the words that all commands share."""
     component = seen.component
     return {
@@ -94,7 +94,7 @@ def as_json(seen: Seen) -> dict[str, Any]:
     }
 
 
-def score(all_seen: Sequence[Seen]) -> dict[str, Any]:
+def score(all_seen: Sequence[ComponentStatus]) -> dict[str, Any]:
     """How much of the platform is proven to work, in numbers that a script can compare."""
     critical = [s for s in all_seen if s.component.critical]
     return {
@@ -107,7 +107,7 @@ def score(all_seen: Sequence[Seen]) -> dict[str, Any]:
     }
 
 
-def report(all_seen: Sequence[Seen], settings: Settings) -> dict[str, Any]:
+def report(all_seen: Sequence[ComponentStatus], settings: Settings) -> dict[str, Any]:
     """What `status --json` prints."""
     return {
         "environment": settings.environment.name,
@@ -117,7 +117,7 @@ def report(all_seen: Sequence[Seen], settings: Settings) -> dict[str, Any]:
     }
 
 
-def table(all_seen: Iterable[Seen]) -> Table:
+def table(all_seen: Iterable[ComponentStatus]) -> Table:
     """The components as a table; a reason only where something is not right."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("COMPONENT", "GROUP", "STATE", "PODS", "CHECKS", "REV", "ENDPOINT"):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from carbon_platform.cli.present import console, errors, print_json, report, score, table
 from carbon_platform.health.state import State
-from carbon_platform.materialization.see import see
+from carbon_platform.inspect.status import statuses
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
@@ -19,7 +19,7 @@ def run(names: Sequence[str], *, json: bool) -> int:
     chosen = settings()
     platform = load_platform(chosen)
     keys = graph.select(platform.needs, names)
-    seen, unreachable = asyncio.run(see(platform, keys, chosen))
+    seen, unreachable = asyncio.run(statuses(platform, keys, chosen))
     if json:
         print_json(report(seen, chosen))
     else:

@@ -20,7 +20,7 @@ from carbon_platform.cli.present import console, errors, print_json_line
 from carbon_platform.cli.taken import taken
 from carbon_platform.errors import CarbonError, ConfigurationError, Unreachable
 from carbon_platform.instance import prepare_instance
-from carbon_platform.materialization.session import open_session
+from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.load import load_platform
 

@@ -12,9 +12,9 @@ from carbon_platform.cli.present import console, print_error, print_json, report
 from carbon_platform.cluster.resources import pod_specs
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
-from carbon_platform.materialization.look import Look, look
-from carbon_platform.materialization.see import see
-from carbon_platform.materialization.session import open_session
+from carbon_platform.inspect.plans import Planned, plans_of
+from carbon_platform.inspect.status import statuses
+from carbon_platform.session import open_session
 from carbon_platform.settings import Settings, settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
@@ -46,14 +46,14 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], yes: bo
     return _report(platform, keys, chosen, run_id, _excusable(failed, named if names else [], platform, chosen), json)
 
 
-async def _look(platform: Platform, keys: Sequence[str], chosen: Settings) -> tuple[Mapping[str, Look], list[str]]:
+async def _look(platform: Platform, keys: Sequence[str], chosen: Settings) -> tuple[Mapping[str, Planned], list[str]]:
     """A look at every component, and the images that a local cluster would need for those that change."""
     async with open_session(chosen) as session:
         records = session.records.all()
         if any(key not in records or not records[key].verified_at for key in keys):
             # There will be a run: load Dagster while Helm and the API server are busy with the look.
             threading.Thread(target=_load_dagster, daemon=True).start()
-        looks = await look(platform, keys, session)
+        looks = await plans_of(platform, keys, session)
         ours = session.api.target.kubeconfig == chosen.local_cluster / "kubeconfig"
     return looks, images_of(looks) if ours else []
 
@@ -69,7 +69,7 @@ def _load_dagster() -> None:
         gc.enable()
 
 
-def to_run(platform: Platform, looks: Mapping[str, Look], forced: set[str]) -> list[str]:
+def to_run(platform: Platform, looks: Mapping[str, Planned], forced: set[str]) -> list[str]:
     """What a run must take: what has something to do, and what will be stale once that has changed. In order."""
     direct = {key for key, one in looks.items() if one.reason} | forced
     changing = forced | {key for key, one in looks.items() if _changes(one)}
@@ -77,7 +77,7 @@ def to_run(platform: Platform, looks: Mapping[str, Look], forced: set[str]) -> l
     return [key for key in platform.order if key in direct | woken]
 
 
-def _changes(one: Look) -> bool:
+def _changes(one: Planned) -> bool:
     return bool(
         one.content
         or one.outdated
@@ -86,7 +86,7 @@ def _changes(one: Look) -> bool:
     )
 
 
-def images_of(looks: Mapping[str, Look]) -> list[str]:
+def images_of(looks: Mapping[str, Planned]) -> list[str]:
     """Images of the pods that would be started."""
     images: dict[str, None] = {}
     for one in looks.values():
@@ -107,7 +107,7 @@ def _provide(images: Sequence[str]) -> None:
         print_error(error)
 
 
-def _announce(looks: Mapping[str, Look], todo: Sequence[str], forced: set[str]) -> None:
+def _announce(looks: Mapping[str, Planned], todo: Sequence[str], forced: set[str]) -> None:
     for key in todo:
         why = "redeploy asked for" if key in forced else looks[key].reason or "what it needs changes"
         console.print(Text.assemble((key, "bold"), "  ", (why, "yellow")))
@@ -116,7 +116,7 @@ def _announce(looks: Mapping[str, Look], todo: Sequence[str], forced: set[str]) 
 def _nothing_to_do(
     platform: Platform,
     keys: Sequence[str],
-    looks: Mapping[str, Look],
+    looks: Mapping[str, Planned],
     named: Sequence[str],
     chosen: Settings,
     json: bool,
@@ -140,14 +140,14 @@ def _excusable(failed: Sequence[str], named: Sequence[str], platform: Platform, 
     excused = platform.excusable - set(named)
     if not excused & set(failed):
         return list(failed)
-    seen, _ = asyncio.run(see(platform, failed, chosen))
+    seen, _ = asyncio.run(statuses(platform, failed, chosen))
     return [s.component.key for s in seen if s.state is not State.BLOCKED or s.component.key not in excused]
 
 
 def _report(
     platform: Platform, keys: Sequence[str], chosen: Settings, run_id: str | None, failed: Sequence[str], json: bool
 ) -> int:
-    seen, _ = asyncio.run(see(platform, keys, chosen))
+    seen, _ = asyncio.run(statuses(platform, keys, chosen))
     if json:
         print_json({**report(seen, chosen), "run_id": run_id})
     elif not failed:

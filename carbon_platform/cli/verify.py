@@ -9,7 +9,7 @@ from rich.text import Text
 from carbon_platform.cli.present import console, print_error, print_json
 from carbon_platform.errors import Unreachable
 from carbon_platform.healing.sweep import Swept, sweep
-from carbon_platform.materialization.session import open_session
+from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform

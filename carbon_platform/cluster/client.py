@@ -219,9 +219,11 @@ class Api:
                 if getattr(error, "code", None) != 404:
                     raise
                 answer = {"resources": []}
+            names = {found["name"] for found in answer["resources"]}
             for found in answer["resources"]:
                 if "/" not in found["name"]:
-                    resource = Resource(api_version, found["kind"], found["name"], found["namespaced"])
+                    reports = f"{found['name']}/status" in names
+                    resource = Resource(api_version, found["kind"], found["name"], found["namespaced"], reports)
                     self._kinds[(api_version, found["kind"])] = resource
         if key not in self._kinds:
             raise MissingKind(
@@ -267,6 +269,18 @@ class Api:
             item.setdefault("apiVersion", api_version)
             item.setdefault("kind", kind)
         return answer  # type: ignore[no-any-return]
+
+    async def names(self, api_version: str, kind: str, labels: str = "") -> set[tuple[str, str]]:
+        """Namespace and name of every live object of a kind: nothing else of them is sent.
+
+        Those that are being deleted are not counted.
+        """
+        resource = await self.resource(api_version, kind)
+        accept = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+        params = {"labelSelector": labels} if labels else {}
+        answer = await self.request("GET", resource.path(), what=f"list {kind}s", params=params, headers=accept)
+        found = (item["metadata"] for item in answer["items"] or ())
+        return {(one.get("namespace", ""), one["name"]) for one in found if not one.get("deletionTimestamp")}
 
     async def apply(
         self, obj: Object, *, manager: str = FIELD_MANAGER, dry_run: bool = False, force: bool = True

@@ -1,14 +1,52 @@
 """Live objects by the list: whoever wants many of a namespace asks the API server once for each kind."""
 
 import asyncio
+from collections.abc import Iterable
 
-from carbon_platform.cluster.client import Api
+from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import PermissionDenied
 
 _Key = tuple[str, str, str, str]
+
+
+class Present:
+    """Which objects there are, asked for once for each kind."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._kinds: dict[tuple[str, str], asyncio.Task[set[tuple[str, str]]]] = {}
+
+    async def missing(self, names: Iterable[ObjectName], labels: str) -> list[ObjectName]:
+        """Those that are not there; looked for among those with these labels, and then by name."""
+        gone = []
+        for name in names:
+            key = (name.api_version, name.kind)
+            if key not in self._kinds:
+                self._kinds[key] = asyncio.create_task(self._list(*key, labels))
+            if (name.namespace, name.name) not in await self._kinds[key]:
+                live = await self._find(name)
+                if live is None or live["metadata"].get("deletionTimestamp"):
+                    gone.append(name)
+        return gone
+
+    async def _list(self, api_version: str, kind: str, labels: str) -> set[tuple[str, str]]:
+        try:
+            return await self._api.names(api_version, kind, labels)
+        except (MissingKind, PermissionDenied):  # to list; to get may be allowed
+            return set()
+        except Rejected as error:
+            if error.code != 404:
+                raise
+            return set()
+
+    async def _find(self, name: ObjectName) -> Object | None:
+        try:
+            return await self._api.find(name)
+        except PermissionDenied:
+            return {"metadata": {}}  # nobody knows
 
 
 class Listing:

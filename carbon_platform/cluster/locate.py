@@ -4,6 +4,7 @@ import random
 import re
 
 from carbon_platform.cluster.client import Api
+from carbon_platform.cluster.endpoints import KIND, OF_SERVICE, ready
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CheckFailed
@@ -48,19 +49,15 @@ async def _ready_pod(api: Api, service: Object, port: int, trail: list[str]) -> 
     if wanted is None:
         there = ", ".join(str(p["port"]) for p in service["spec"].get("ports") or ())
         raise _dead(trail, f"it has no port {port} (only {there})", "correct the port")
-    slices = await api.list(
-        "discovery.k8s.io/v1", "EndpointSlice", namespace, labels=f"kubernetes.io/service-name={name}"
-    )
-    ready = []
-    for one in slices:
+    behind = []
+    for one, endpoint in ready(await api.list(*KIND, namespace, labels=f"{OF_SERVICE}={name}")):
         target = next((p["port"] for p in one.get("ports") or () if p.get("name", "") == wanted.get("name", "")), None)
-        for endpoint in one.get("endpoints") or ():
-            reference = endpoint.get("targetRef") or {}
-            if target and endpoint.get("conditions", {}).get("ready") and reference.get("kind") == "Pod":
-                ready.append((reference["namespace"], reference["name"], int(target)))
-    if not ready:
+        reference = endpoint.get("targetRef") or {}
+        if target and reference.get("kind") == "Pod":
+            behind.append((reference["namespace"], reference["name"], int(target)))
+    if not behind:
         raise _dead(trail, "no ready pod stands behind it", "see the pods its selector means, and their readiness")
-    return random.choice(ready)  # noqa: S311 - spreading load, no secret
+    return random.choice(behind)  # noqa: S311 - spreading load, no secret
 
 
 async def pod_for_host(api: Api, host: str, port: int) -> PodPort:

@@ -38,6 +38,8 @@ class Resource:
     kind: str
     plural: str
     namespaced: bool
+    reports: bool = False
+    """True for a kind whose status is a part of its own, which only its controller writes. Not known of `BUILT_IN`."""
 
     @property
     def group(self) -> str:

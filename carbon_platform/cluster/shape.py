@@ -67,6 +67,9 @@ _METADATA: _Shape = {
     "deletionTimestamp": str,
     "labels": _texts,
     "annotations": _texts,
+    "managedFields": [
+        {"manager": _name, "time": str, "apiVersion": str, "operation": str, "subresource": str, "fieldsV1": dict}
+    ],
     "ownerReferences": [{"apiVersion": _name, "kind": _name, "name": _name, "uid": _name}],
 }
 _CONTAINER: _Shape = {"name": _name}

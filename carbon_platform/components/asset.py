@@ -16,9 +16,9 @@ from carbon_platform.materialization.outcome import Options, Outcome
 from carbon_platform.materialization.progress import Event, Step, listening
 from carbon_platform.materialization.release import materialize_release
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import shared_session
 from carbon_platform.materialization.verify import verify
 from carbon_platform.records import CheckResult
+from carbon_platform.session import shared_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Component
 

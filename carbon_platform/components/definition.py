@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from carbon_platform.components.asset import component_asset
 from carbon_platform.settings import settings
-from carbon_platform.spec.component import ContentAttributes, ReleaseAttributes
+from carbon_platform.spec.component import ContentAttributes, ManifestsAttributes, ReleaseAttributes
 from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
 
@@ -43,6 +43,16 @@ class HelmRelease(PlatformComponent):
     def get_model_cls(cls) -> type[BaseModel]:
         """What its attributes may say."""
         return ReleaseAttributes
+
+
+@dataclasses.dataclass
+class Manifests(PlatformComponent):
+    """Plain objects that are deployed, verified and healed like a release."""
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """What its attributes may say."""
+        return ManifestsAttributes
 
 
 @dataclasses.dataclass

@@ -8,7 +8,7 @@ from carbon_platform.components.old_runs import forget_old_runs
 from carbon_platform.drift.compare import compare
 from carbon_platform.drift.drift import Drift, FieldDrift, ObjectDrift, Verdict
 from carbon_platform.errors import Unreachable
-from carbon_platform.materialization.session import shared_session
+from carbon_platform.session import shared_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
 

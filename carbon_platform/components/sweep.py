@@ -8,7 +8,7 @@ import dagster as dg
 from carbon_platform.components.old_runs import forget_old_runs
 from carbon_platform.errors import Unreachable
 from carbon_platform.healing.sweep import Swept, sweep
-from carbon_platform.materialization.session import shared_session
+from carbon_platform.session import shared_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
 

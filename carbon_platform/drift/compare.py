@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from carbon_platform.cluster.listing import Listing
 from carbon_platform.drift.drift import Drift, Verdict, of_content, of_release
 from carbon_platform.errors import CarbonError, Unreachable
-from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.records import Record
 from carbon_platform.release.desired import stored
 from carbon_platform.release.history import Revision, latest, newest
 from carbon_platform.release.lease import live_holder
-from carbon_platform.release.plan import compare_all
+from carbon_platform.release.plan import BY_HELM, compare_all
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Component
 
 _NEWEST = "owner=helm,status!=superseded"
-_BY_HELM = "app.kubernetes.io/managed-by=Helm"
 _ANSWER_SECONDS = 3.0
 """For the API server to say that it is there, when a comparison took too long."""
 
@@ -79,7 +78,7 @@ async def _release(component: Component, record: Record, live: Listing, session:
     if revision.pending:
         return _deploying(component, f"revision {revision.number} is {revision.status}")
     desired = await stored(component, revision, api, session.settings.cache)
-    changes, _ = await compare_all(component, desired, api, lambda name: live.get(name, _BY_HELM))
+    changes, _ = await compare_all(component, desired, api, lambda name: live.get(name, BY_HELM))
     writer = await _writer(component, revision, session) if changes else ""
     if writer:
         return _deploying(component, writer)

@@ -15,7 +15,7 @@ from pathlib import Path
 from carbon_platform.healing.decide import Attempt
 from carbon_platform.healing.symptoms import CauseKey
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import platform_key
+from carbon_platform.session import platform_key
 from carbon_platform.settings import Settings
 
 _BUSY_SECONDS = 30

@@ -10,9 +10,9 @@ from carbon_platform.healing.incidents import Book, Incident, Tried, book_of
 from carbon_platform.healing.symptoms import DIFFERS, key_of, told_cause
 from carbon_platform.healing.watcher import View, Watcher
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import platform_key
 from carbon_platform.records import Record, Records
 from carbon_platform.release.lease import Writer, dead, this_process
+from carbon_platform.session import platform_key
 from carbon_platform.settings import Settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Platform

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from carbon_platform.checks.run import now
 from carbon_platform.errors import CarbonError, Unreachable
-from carbon_platform.materialization.session import Session
 from carbon_platform.materialization.verify import verify
 from carbon_platform.records import CheckResult, Record
 from carbon_platform.release.lease import live_holder
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component, Platform
 
 _AT_ONCE = 8

@@ -87,7 +87,7 @@ def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
             alias = group_kind(obj) == "Service" and readable(obj)["spec"].get("type") == "ExternalName"
             sign = Sign.ALIAS if alias else Sign.EDITED
             found.append(Symptom(sign, str(name), _edited(edits[name])))
-        now = status(live)
+        now = status(live, desired.rules)
         if group_kind(obj) == "Job.batch" and now.failed:
             found.append(Symptom(Sign.JOB_FAILED, str(name), now.message))
         elif not now.ready and group_kind(obj) not in _WAITS_FOR_OTHERS:
@@ -97,9 +97,9 @@ def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
 
 def edits_of(found: Change | str | None) -> tuple[FieldChange, ...]:
     """The fields in which a live object is not as desired, of what a comparison found."""
-    if not isinstance(found, Change) or found.action is Action.OWNED:
-        return ()  # whose it is, is told by a plan and by drift; Carbon fights nobody for it
-    if found.action in {Action.REFUSED, Action.INVALID}:
+    if not isinstance(found, Change) or found.action in {Action.OWNED, Action.INVALID}:
+        return ()  # told by a plan and by drift: it is somebody else's, or nothing that is applied could mend it
+    if found.action is Action.REFUSED:
         return (FieldChange("spec", "(can't be changed in place)", found.reason),)
     return found.fields
 

@@ -15,12 +15,13 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import tenacity
 
 from carbon_platform.cluster.client import MissingKind
+from carbon_platform.cluster.errors import RequestFailed
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.cluster.watch import Mirror
@@ -30,15 +31,16 @@ from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_release
 from carbon_platform.health.nodes import controllers_behind, silent
 from carbon_platform.health.status import may_own_pods, status
-from carbon_platform.materialization.session import Session, open_session
 from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.history import Revision, newest
 from carbon_platform.release.lease import holder_of, lease_name
-from carbon_platform.release.plan import compare
+from carbon_platform.release.plan import BY_HELM, compare
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings
 from carbon_platform.spec.load import definition_files, load_platform
 from carbon_platform.spec.platform import Platform
+from carbon_platform.spec.rules import Rules
 
 _LOG = logging.getLogger(__name__)
 _GATHER_SECONDS = 0.1
@@ -182,6 +184,7 @@ class _Following:
         self._mirrors: dict[tuple[str, str, str], Mirror] = {}
         self._absent: dict[tuple[str, str, str], float] = {}
         """Kinds that are not there, and when they are looked for again."""
+        self._unserved: set[tuple[str, str]] = set()
         self._revisions: dict[str, Revision] = {}
         self._desired: dict[str, Desired] = {}
         self._versions: dict[ObjectName, str] = {}
@@ -256,8 +259,28 @@ class _Following:
             except MissingKind:
                 self._absent[kind] = now + _ABSENT_SECONDS
                 continue
+            except RequestFailed as error:
+                self._unknown(kind, error)
+                continue
+            self._unserved.discard(kind[:2])
             self._mirrors[kind] = mirror
             stack.callback(mirror.subscribe(wake.set))
+
+    def _unknown(self, kind: tuple[str, str, str], error: CarbonError) -> None:
+        """A kind that can't be served now: of its objects nothing is known, of all others everything."""
+        _LOG.warning("%s of %s can't be watched, and is tried again: %s", kind[1], kind[0], error.told)
+        self._absent[kind] = asyncio.get_running_loop().time() + _ABSENT_SECONDS
+        self._unserved.add(kind[:2])
+
+    def _known(self, desired: Desired) -> Desired:
+        """Without the objects of which nothing is known."""
+        if not self._unserved:
+            return desired
+        first, objects = (
+            tuple(obj for obj in part if (obj["apiVersion"], obj["kind"]) not in self._unserved)
+            for part in (desired.first, desired.objects)
+        )
+        return dataclasses.replace(desired, first=first, objects=objects)
 
     def _nodes(self) -> list[Object]:
         mirror = self._mirrors.get((*_NODE, ""))
@@ -272,8 +295,11 @@ class _Following:
         return None
 
     async def _look(self, platform: Platform) -> View:
-        for mirror in self._mirrors.values():
-            if mirror.failure:
+        for kind, mirror in list(self._mirrors.items()):
+            if isinstance(mirror.failure, RequestFailed):
+                self._unknown(kind, mirror.failure)
+                del self._mirrors[kind]
+            elif mirror.failure:
                 raise mirror.failure
         began = time.time()
         why = silent(self._nodes())
@@ -286,9 +312,10 @@ class _Following:
             if holder:
                 busy[key] = holder
         quiet = {key: desired for key, desired in self._desired.items() if key not in busy}
-        others = {key: platform.components[key].drift.managers for key in quiet}
-        await self._compare([(obj, others[key]) for key, desired in quiet.items() for obj in desired.everything])
-        found = {key: tuple(of_release(desired, self._find, self._edits)) for key, desired in self._desired.items()}
+        rules = {key: platform.components[key].rules for key in quiet}
+        await self._compare([(obj, rules[key]) for key, desired in quiet.items() for obj in desired.everything])
+        known = {key: self._known(desired) for key, desired in self._desired.items()}
+        found = {key: tuple(of_release(desired, self._find, self._edits)) for key, desired in known.items()}
         broken = [key for key, symptoms in found.items() if symptoms]
         for key in self._explanations.keys() - broken:
             del self._explanations[key]
@@ -322,18 +349,18 @@ class _Following:
         if not unready:
             return symptoms
         names = [ObjectName.of(obj) for obj in desired.objects if may_own_pods(obj)]
-        objects = [live for name in names if (live := self._find(name)) and not status(live).ready]
+        objects = [live for name in names if (live := self._find(name)) and not status(live, desired.rules).ready]
         behind = controllers_behind(self._nodes(), datetime.datetime.now(datetime.UTC))
         return await explain(symptoms, objects, self._session.api, behind)
 
-    async def _compare(self, desired: Iterable[tuple[Object, Collection[str]]]) -> None:
+    async def _compare(self, desired: Iterable[tuple[Object, Rules]]) -> None:
         """Ask the API server about the objects that somebody wrote since, but only those whose content changed.
 
-        Each comes with the field managers that may write to it. What it did not answer is asked again, less and less
+        Each comes with what its definition says of it. What it did not answer is asked again, less and less
         often.
         """
         written, now = [], asyncio.get_running_loop().time()
-        for obj, others in desired:
+        for obj, rules in desired:
             name = ObjectName.of(obj)
             live = self._find(name)
             if live is None:
@@ -342,8 +369,8 @@ class _Following:
                 continue
             unanswered = self._unanswered.get(name)
             if self._changed(name, live) or (unanswered and now >= unanswered.due):
-                written.append((obj, others))
-        await asyncio.gather(*(self._compare_one(obj, others) for obj, others in written))
+                written.append((obj, rules))
+        await asyncio.gather(*(self._compare_one(obj, rules) for obj, rules in written))
 
     def _changed(self, name: ObjectName, live: Object) -> bool:
         """True when its content is not what it was when this was asked last."""
@@ -355,11 +382,11 @@ class _Following:
         self._fingerprints[name] = fingerprint
         return fingerprint != before
 
-    async def _compare_one(self, obj: Object, others: Collection[str]) -> None:
+    async def _compare_one(self, obj: Object, rules: Rules) -> None:
         name = ObjectName.of(obj)
         try:
             async with self._limit, asyncio.timeout(_ANSWER_SECONDS):
-                found = await compare(obj, self._session.api, others)
+                found = await compare(obj, self._session.api, rules)
         except (CarbonError, TimeoutError) as error:
             # Whether the API server answers at all is the watches' business; this is about one object of one component.
             pause = _pause_after(self._unanswered.get(name))
@@ -376,7 +403,7 @@ class _Following:
 
 
 _REVISION = ("v1", "Secret")
-_RELEASES = "app.kubernetes.io/managed-by=Helm"
+_RELEASES = BY_HELM
 _WRITERS = "app.kubernetes.io/managed-by=carbon"
 _NODE = ("v1", "Node")
 _LEASE = ("coordination.k8s.io/v1", "Lease")
@@ -400,18 +427,22 @@ def _revisions_of(platform: Platform) -> str:
 
 
 def _labels_of(obj: Object) -> str:
-    """Whom of its kind to watch: Helm's, but namespaces, which are nobody's."""
-    return "" if obj["kind"] == "Namespace" else _RELEASES
+    """Whom of its kind to watch: Helm's; all, where Carbon applied it: that bears the mark of no release."""
+    name, _, value = _RELEASES.partition("=")
+    return _RELEASES if (obj["metadata"].get("labels") or {}).get(name) == value else ""
 
 
 def _charts(platform: Platform) -> set[Path]:
-    folders = (one.release.chart.folder for one in platform.components.values() if one.release)
-    return {folder for folder in folders if folder}
+    """Chart folders, and files that definitions take in."""
+    releases = [one.release for one in platform.components.values() if one.release]
+    return {path for one in releases for path in (one.chart.folder, *one.files) if path}
 
 
 def _files(folders: Iterable[Path]) -> Iterable[Path]:
-    """All files below; linked folders (a vendored library chart) are followed."""
+    """All files below; linked folders (a vendored library chart) are followed. With a file, its folder: others come."""
     for folder in folders:
+        if folder.is_file():
+            yield from (folder, folder.parent)
         for place, _, names in os.walk(folder, followlinks=True):
             yield from (Path(place, name) for name in names)
 

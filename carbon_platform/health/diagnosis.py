@@ -5,18 +5,20 @@ readiness probe that has not passed yet) is told only to whoever waits no longer
 """
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName, group_kind, group_of
+from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.cluster.shape import readable
 from carbon_platform.health import events as told
 from carbon_platform.health.admission import refused
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.containers import container_cause, missing
+from carbon_platform.health.ownership import made_of
 from carbon_platform.health.scheduling import unscheduled
 from carbon_platform.health.status import WORKLOAD_KINDS, status
+from carbon_platform.spec.rules import NO_RULES, Rules
 
 _EVENT_SECONDS = 12
 """Mounts and sandboxes are tried again every few seconds; after this long the reason stands."""
@@ -98,21 +100,46 @@ def _not_started(pod: Object, name: ObjectName, events: list[Object], now: datet
     return None
 
 
-def owned_pods(obj: Object, pods: Iterable[Object]) -> list[Object]:
-    """The pods of a workload: those its selector matches; of all else: those that name it as their owner.
+def owned_cause(
+    obj: Object,
+    own: Sequence[Object],
+    replica_sets: Iterable[Object],
+    events: Sequence[Object],
+    now: datetime.datetime,
+    *,
+    late: bool = False,
+) -> Cause | None:
+    """As `diagnose`, from what is its own (`owned`): an operator's workloads are asked for their reasons as well."""
+    sets = [*replica_sets]
+    pods = [one for one in own if group_kind(one) == "Pod"]
+    workloads = [one for one in own if group_kind(one) in WORKLOAD_KINDS - {"Job.batch"}]
+    of_workloads = [(one, owned_pods(one, pods)) for one in workloads]
+    theirs = {ObjectName.of(pod) for _, its in of_workloads for pod in its}
+    direct = [pod for pod in pods if ObjectName.of(pod) not in theirs]
+    for one, its in ((obj, direct), *of_workloads):
+        cause = diagnose(one, current_pods(one, its, sets), events, now, late=late)
+        if cause:
+            return cause
+    return None
 
-    A Job that was only rendered is of the latter: it gets its selector in the cluster.
+
+def owned_pods(obj: Object, pods: Iterable[Object], beside: Iterable[Object] = ()) -> list[Object]:
+    """The pods of `owned`."""
+    return [one for one in owned(obj, pods, beside) if group_kind(one) == "Pod"]
+
+
+def owned(obj: Object, pods: Iterable[Object], beside: Iterable[Object] = ()) -> list[Object]:
+    """The pods of a workload: those its selector matches; of all else: the pods and workloads that were made of it.
+
+    A Job that was only rendered is of the latter: it gets its selector in the cluster. `beside`: what may stand
+    between a custom resource and its pods.
     """
-    beside = [pod for pod in pods if pod["metadata"].get("namespace") == obj["metadata"].get("namespace")]
     selector, kind = readable(obj)["spec"].get("selector"), group_kind(obj)
     by_owner = kind not in WORKLOAD_KINDS or (kind == "Job.batch" and selector is None)
-
-    def its(pod: Mapping[str, Any]) -> bool:
-        if by_owner:
-            return any(_is(owner, obj) for owner in pod.get("ownerReferences") or ())
-        return _selects(selector or {}, pod.get("labels") or {})
-
-    return [pod for pod in beside if its(readable(pod)["metadata"])]
+    if by_owner:
+        return made_of(obj, (*pods, *beside))
+    there = (pod for pod in pods if pod["metadata"].get("namespace") == obj["metadata"].get("namespace"))
+    return [pod for pod in there if _selects(selector or {}, readable(pod)["metadata"].get("labels") or {})]
 
 
 def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
@@ -134,12 +161,6 @@ def _meets(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
             return there is not None
         case _:
             return there is None
-
-
-def _is(owner: Mapping[str, Any], obj: Object) -> bool:
-    """By group, kind and name: what a chart renders has no uid, and its owner may be told in another version."""
-    named = (group_of(owner["apiVersion"]), owner["kind"], owner["name"])
-    return named == (group_of(obj["apiVersion"]), obj["kind"], obj["metadata"]["name"])
 
 
 def current_pods(obj: Object, pods: Iterable[Object], replica_sets: Iterable[Object]) -> list[Object]:
@@ -196,12 +217,17 @@ REPLACED_BY = "carbon/replaces-pods-by"
 changes with them."""
 
 
-def outdated_pods(obj: Object, pods: Iterable[Object], *, every: bool = False) -> list[Object]:
+def replaced_by(obj: Object, rules: Rules = NO_RULES) -> str:
+    """The annotation by which its pods of an earlier template are told; empty where nobody says which."""
+    return rules.replaced_by_of(obj) or str(readable(obj)["metadata"].get("annotations", {}).get(REPLACED_BY, ""))
+
+
+def outdated_pods(obj: Object, pods: Iterable[Object], rules: Rules = NO_RULES, *, every: bool = False) -> list[Object]:
     """Pods of a custom resource that were made of an earlier template and that its operator will not replace.
 
-    `every`: all of its pods, as for a restart. Nothing where the chart does not say how they are told apart.
+    `every`: all of its pods, as for a restart. Nothing where nobody says how they are told apart.
     """
-    mark = readable(obj)["metadata"].get("annotations", {}).get(REPLACED_BY)
+    mark = replaced_by(obj, rules)
     if not mark:
         return []
     present = _annotated(obj.get("spec"), mark)

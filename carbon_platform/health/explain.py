@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
+from carbon_platform.health.beside import beside
 from carbon_platform.health.cause import Cause, Kind, root
-from carbon_platform.health.diagnosis import current_pods, diagnose, owned_pods
+from carbon_platform.health.diagnosis import current_pods, owned, owned_cause
 from carbon_platform.health.nodes import pods_are_ready, unheard
 
 _BESIDE = (("v1", "Pod"), ("v1", "Event"), ("apps/v1", "ReplicaSet"))
@@ -26,19 +27,25 @@ async def explain(objects: Iterable[Object], api: Api, behind: str = "") -> dict
     causes = {}
     for namespace, broken in by_namespace.items():
         pods, events, sets = await asyncio.gather(*(api.list(*kind, namespace or None) for kind in _BESIDE))
+        between = await beside(broken, pods, namespace, api)
         for obj in broken:
-            cause = _cause(obj, current_pods(obj, owned_pods(obj, pods), sets), events, now, behind)
+            cause = _cause(obj, owned(obj, pods, between), sets, events, now, behind)
             if cause:
                 causes[ObjectName.of(obj)] = cause
     return causes
 
 
 def _cause(
-    obj: Object, pods: Sequence[Object], events: Sequence[Object], now: datetime.datetime, behind: str
+    obj: Object,
+    own: Sequence[Object],
+    sets: Sequence[Object],
+    events: Sequence[Object],
+    now: datetime.datetime,
+    behind: str,
 ) -> Cause | None:
     """What ends by itself least is told first."""
-    name = ObjectName.of(obj)
-    cause = diagnose(obj, pods, events, now) or root(filter(None, (unheard(pod, now) for pod in pods)))
+    name, pods = ObjectName.of(obj), current_pods(obj, [one for one in own if group_kind(one) == "Pod"], sets)
+    cause = owned_cause(obj, own, sets, events, now) or root(filter(None, (unheard(pod, now) for pod in pods)))
     if cause is None and behind and pods_are_ready(obj, pods):
         return Cause(Kind.NODE, name, f"its pods are ready and that is not known yet: {behind}", "")
-    return cause or diagnose(obj, pods, events, now, late=True)
+    return cause or owned_cause(obj, own, sets, events, now, late=True)

@@ -2,12 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import group_kind, is_custom
 from carbon_platform.cluster.shape import readable
+from carbon_platform.spec.rules import NO_RULES, ReadyRule, Rules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,30 +32,59 @@ def condition(obj: Object, kind: str) -> Mapping[str, Any]:
     return next((found for found in listed if found.get("type") == kind), {})
 
 
-def status(obj: Object) -> Status:
-    """The status of one live object, of whatever shape: what can't be read says nothing wrong of it."""
+def status(obj: Object, rules: Rules = NO_RULES) -> Status:
+    """The status of one live object, of whatever shape: what can't be read says nothing wrong of it.
+
+    `rules`: what its definition says of it. What it owns is not looked at: see `with_own`.
+    """
     obj = readable(obj)
     metadata, observed = obj["metadata"], obj["status"].get("observedGeneration")
     if metadata.get("deletionTimestamp"):
         return Status(False, "is being deleted")
-    declared = (metadata.get("annotations") or {}).get(READY_CONDITIONS)
-    if declared:
-        return _declared(obj, declared.split())
-    if observed is not None and observed < metadata.get("generation", 0):
+    rule = ready_rule(obj, rules)
+    if rule:
+        return _declared(obj, rule)
+    if observed is not None and observed < metadata.get("generation", 0) and not _counts_statuses(obj):
         return Status(False, "its controller has not seen the change yet")
-    rule = _RULES.get(group_kind(obj))
-    return rule(obj) if rule else _generic(obj)
+    of_kind = _RULES.get(group_kind(obj))
+    return of_kind(obj) if of_kind else _generic(obj)
 
 
-def _declared(obj: Object, kinds: Iterable[str]) -> Status:
-    """Conditions that a chart names decide alone: where these are needed, observedGeneration is seldom kept either."""
-    for kind in kinds:
+def _counts_statuses(obj: Object) -> bool:
+    """True for a kind without a status subresource: each status that is written makes another generation of it."""
+    written = obj["metadata"].get("managedFields")
+    return any(
+        isinstance(one, Mapping) and not one.get("subresource") and "f:status" in (one.get("fieldsV1") or ())
+        for one in (written if isinstance(written, list) else ())
+    )
+
+
+def ready_rule(obj: Object, rules: Rules = NO_RULES) -> ReadyRule | None:
+    """When the object is ready, as its definition says, or else its chart; None where neither does."""
+    named = (readable(obj)["metadata"].get("annotations") or {}).get(READY_CONDITIONS, "").split()
+    return rules.ready_of(obj) or (ReadyRule(conditions=named) if named else None)
+
+
+def _declared(obj: Object, rule: ReadyRule) -> Status:
+    """What is named decides alone: where that is needed, observedGeneration is seldom kept either."""
+    for path, wanted in rule.fields.items():
+        there = _field(obj, path)
+        if there != wanted or type(there) is not type(wanted):
+            told = "not told yet" if there is None else f"{there!r}"
+            return Status(False, f"{path}: {told}, and is to be {wanted!r}")
+    for kind in rule.conditions:
         found = condition(obj, kind)
         if found.get("observedGeneration", math.inf) < obj["metadata"].get("generation", 0):
             return Status(False, f"{kind}: its controller has not seen the change yet")
         if found.get("status") != "True":
             return Status(False, f"{kind}: {found.get('message') or found.get('reason') or 'not told yet'}")
     return _READY
+
+
+def _field(obj: Any, path: str) -> Any:
+    for step in path.split("."):
+        obj = obj.get(step) if isinstance(obj, Mapping) else None
+    return obj
 
 
 def _deployment(obj: Object) -> Status:

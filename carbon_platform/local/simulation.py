@@ -18,7 +18,7 @@ def is_simulated(node: Object) -> bool:
 
 def simulated_node(number: int) -> Object:
     """A node that is not there; real pods keep away from it."""
-    room = {"cpu": "64", "memory": "256Gi", "pods": "1000"}
+    room = {"cpu": "64", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "1000"}
     name = f"{_PREFIX}{number}"
     labels = {**LABELS, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
     return {

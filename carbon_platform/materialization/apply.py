@@ -8,9 +8,8 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.cluster.watch import wait_until
-from carbon_platform.errors import NotReady, Unreachable
+from carbon_platform.errors import Blocked, NotReady, Unreachable
 from carbon_platform.materialization.outcome import Options, Steps
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.desired import Desired, Rendered
 from carbon_platform.release.documents import documents
 from carbon_platform.release.helm import HelmFailed
@@ -19,10 +18,11 @@ from carbon_platform.release.hooks import seen
 from carbon_platform.release.inputs import LABEL, asks_the_cluster, counts
 from carbon_platform.release.lease import Held
 from carbon_platform.release.managed_fields import HELM_MANAGER
-from carbon_platform.release.plan import MADE_ANEW, Action, Plan
+from carbon_platform.release.plan import MADE_ANEW, Action, Change, Plan, compare
 from carbon_platform.release.recover import recover
 from carbon_platform.release.removal import take_out
 from carbon_platform.release.wait import wait_ready
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component, Release
 
 _CRD_SECONDS = 30.0
@@ -44,6 +44,7 @@ async def apply(
     release = component.release
     assert release is not None, "only releases are applied by Helm"
     await _apply_first(desired, plan, session, steps)
+    await _check_deferred(component, plan, session.api)
     await _remove_refused(component, plan, session, steps)
     if desired.rendered is None:
         assert plan.revision is not None, "only a revision has a manifest"
@@ -70,6 +71,19 @@ async def _apply_first(desired: Desired, plan: Plan, session: Session, steps: St
     if names:
         await wait_ready(names, session.api, session.mirrors, _CRD_SECONDS, steps.tell)
         session.api.forget_capabilities()
+
+
+async def _check_deferred(component: Component, plan: Plan, api: Api) -> None:
+    """Raise Blocked for what could only be asked about now that its kind is there, and would be refused."""
+    late = [change.desired for change in plan.changes if change.action is Action.DEFERRED and change.desired]
+    found = await asyncio.gather(*(compare(obj, api) for obj in late))
+    invalid = [one for one in found if isinstance(one, Change) and one.action is Action.INVALID]
+    if invalid:
+        raise Blocked(
+            f"{component.key} can't be deployed; nothing but its kinds was made",
+            "; ".join(f"the API server refuses {one.object}: {one.reason}" for one in invalid),
+            "correct the values",
+        )
 
 
 async def _put_back(component: Component, plan: Plan, session: Session) -> None:

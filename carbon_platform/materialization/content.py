@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from carbon_platform.checks.run import now
 from carbon_platform.content.base import Content, ContentChange
 from carbon_platform.errors import Blocked, CarbonError, Overtaken
-from carbon_platform.materialization.checked import checked
+from carbon_platform.materialization.functional_checks import functional_checks
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
-from carbon_platform.materialization.preflight import needs_problems
-from carbon_platform.materialization.prepared import guard_prepared, to_copy
+from carbon_platform.materialization.preflight import guard_prepared, needs_problems, to_copy
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.record import (
     recall,
@@ -18,13 +17,13 @@ from carbon_platform.materialization.record import (
     remember,
     remember_verified,
 )
-from carbon_platform.materialization.session import Session, mark_environment
 from carbon_platform.records import CheckResult
 from carbon_platform.release.copies import copies_read, copy_again
 from carbon_platform.release.guard import content_risks, refuse
 from carbon_platform.release.lease import held
 from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.prepare import generated_keys, preparation, prepare
+from carbon_platform.session import Session, mark_environment
 from carbon_platform.spec.platform import Component
 
 
@@ -82,7 +81,7 @@ async def _materialize(component: Component, session: Session, options: Options,
     with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):
         left = await content.plan(reach)
         own = in_sync(component, left)
-        results = await checked(component, session, session.settings.settle_seconds)
+        results = await functional_checks(component, session, session.settings.settle_seconds)
     outcome = Outcome(
         component=component.key,
         revision=None,

@@ -5,13 +5,13 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import DataAtRisk
 from carbon_platform.materialization.progress import Event, Step, tell
 from carbon_platform.materialization.record import recall
-from carbon_platform.materialization.session import Session
 from carbon_platform.release import ledger
 from carbon_platform.release.guard import holds_data
 from carbon_platform.release.history import latest
 from carbon_platform.release.lease import held
 from carbon_platform.release.plan import declared, kept
 from carbon_platform.release.volumes import lost_volumes
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component, Release
 
 

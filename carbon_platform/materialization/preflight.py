@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from carbon_platform.cluster.client import Api, MissingKind
@@ -12,12 +12,17 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, is_custom, pod_specs
 from carbon_platform.cluster.shape import readable
 from carbon_platform.cluster.watch import Mirrors
-from carbon_platform.errors import Blocked, CarbonError, PermissionDenied
-from carbon_platform.materialization.session import Session
+from carbon_platform.errors import Blocked, CarbonError, DataAtRisk, PermissionDenied
+from carbon_platform.materialization.outcome import Options
+from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record
-from carbon_platform.release.copies import Copied
+from carbon_platform.release.copies import Copied, readers
 from carbon_platform.release.desired import Desired
+from carbon_platform.release.guard import generated_anew, refuse
+from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.plan import MADE_ANEW, Action, Plan, no_namespace
+from carbon_platform.release.prepare import Preparation
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component
 
 _UNITS = {f"{letter}i": 2.0 ** (10 * n) for n, letter in enumerate("KMGTPE", 1)} | {
@@ -63,27 +68,39 @@ async def preflight(
     deeds += [("patch", ObjectName.of(reader)) for reader in readers]
     denied = await _denied(component, [*deeds, *_of_plan(plan, unprepared)], api)
     problems += denied
-    problems += [
-        Problem(f"the API server refuses {change.object}: {change.reason}", "correct the values")
-        for change in plan.changes
-        if change.action is Action.INVALID
-    ]
-    problems += [
-        Problem(f"{change.object}: {change.reason}", "leave it to its owner, or take it out of one of the two")
-        for change in plan.changes
-        if change.action is Action.OWNED
-    ]
-    problems += [
-        Problem(f"{change.object}: {change.reason}", f"list {change.object.namespace} under `namespaces`")
-        for change in plan.changes
-        if change.action is Action.DEFERRED and change.reason == no_namespace(change.object)
-    ]
-    problems += unchangeable(plan)
+    problems += refusals(plan)
     problems += await _storage_problems(plan, api)
     problems += _image_problems(plan)
     problems += await _room_problems(plan, session.mirrors)
     if problems:
         raise _refused(PermissionDenied if denied else Blocked, component, problems)
+
+
+def refusals(plan: Plan) -> list[Problem]:
+    """Objects of the plan that can't be applied."""
+    invalid = [
+        Problem(f"the API server refuses {change.object}: {change.reason}", "correct the values")
+        for change in plan.changes
+        if change.action is Action.INVALID
+    ]
+    owned = [
+        Problem(f"{change.object}: {change.reason}", "leave it to its owner, or take it out of one of the two")
+        for change in plan.changes
+        if change.action is Action.OWNED
+    ]
+    nowhere = [
+        Problem(f"{change.object}: {change.reason}", f"list {change.object.namespace} under `namespaces`")
+        for change in plan.changes
+        if change.action is Action.DEFERRED and change.reason == no_namespace(change.object)
+    ]
+    return [*invalid, *owned, *nowhere, *unchangeable(plan)]
+
+
+def check_refusals(component: Component, plan: Plan) -> None:
+    """Raise Blocked when a plan that was made anew, under the lease, has what can't be applied."""
+    problems = refusals(plan)
+    if problems:
+        raise _refused(Blocked, component, problems)
 
 
 _KEPT = frozenset(
@@ -315,3 +332,26 @@ async def _room_problems(plan: Plan, mirrors: Mirrors) -> list[Problem]:
     async with mirrors.of("v1", "Node", None) as nodes, mirrors.of("v1", "Pod", None) as pods:
         found = (room_problem(owner, pod, list(nodes.objects()), pods.objects()) for owner, pod in new)
         return [problem for problem in found if problem]
+
+
+def guard_prepared(component: Component, preparation: Preparation, known: Ledger, options: Options) -> None:
+    """Raise DataAtRisk when healing would make a namespace or Secret, or anybody a generated value that was there."""
+    found = generated_anew(preparation.generated, known.generated)
+    if options.remedy is not None and preparation.missing:
+        words = " ".join(["", *(f"--confirm {risk.word}" for risk in found)])
+        raise DataAtRisk(
+            f"{component.key}: healing would make {', '.join(map(str, preparation.missing))}, so nothing was changed",
+            "it was deleted, and what is made in its place is not what it was",
+            f"restore it; carbon up {component.key}{words} makes it anew on your word",
+        )
+    refuse(component.key, found, options.confirm)
+
+
+def to_copy(preparation: Preparation, remedy: Remedy | None) -> tuple[Copied, ...]:
+    """The copied keys that this materialization copies again: a person's does, and the remedy that is for it."""
+    return preparation.outdated if remedy in {None, Remedy.RECOPY} else ()
+
+
+def readers_of(copies: Collection[Copied], objects: Collection[Object]) -> list[Object]:
+    """The workloads to restart once these keys are copied again."""
+    return readers(objects, {copied.secret for copied in copies})

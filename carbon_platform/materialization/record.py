@@ -7,11 +7,11 @@ from typing import Any
 from carbon_platform.checks.run import now
 from carbon_platform.errors import Blocked, CarbonError, DataAtRisk, PermissionDenied
 from carbon_platform.materialization.outcome import Outcome
-from carbon_platform.materialization.session import Session
 from carbon_platform.records import Record
 from carbon_platform.release import ledger
 from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.prepare import generated_keys
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component
 
 

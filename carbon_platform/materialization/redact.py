@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 from carbon_platform.errors import CarbonError
-from carbon_platform.materialization.session import Session
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component
 
 

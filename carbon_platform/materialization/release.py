@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.errors import CarbonError, NotReady, Overtaken, PermissionDenied
+from carbon_platform.inspect.desired import deployed, wanted
 from carbon_platform.materialization.apply import apply
+from carbon_platform.materialization.apply_remedy import restart_readers, roll_back_target, treat
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
-from carbon_platform.materialization.preflight import all_denied, preflight
-from carbon_platform.materialization.prepared import guard_prepared, readers_of, to_copy
+from carbon_platform.materialization.outdated_pods import outdated, replace_pods
+from carbon_platform.materialization.preflight import (
+    all_denied,
+    check_refusals,
+    guard_prepared,
+    preflight,
+    readers_of,
+    to_copy,
+)
 from carbon_platform.materialization.progress import Step
-from carbon_platform.materialization.prove import prove
 from carbon_platform.materialization.record import (
     recall,
     record_change,
@@ -24,14 +32,12 @@ from carbon_platform.materialization.record import (
 )
 from carbon_platform.materialization.redact import redactor
 from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes, check_wanted
-from carbon_platform.materialization.replace import outdated, replace_pods
-from carbon_platform.materialization.session import Session, mark_environment
-from carbon_platform.materialization.treat import restart_readers, roll_back_target, treat
+from carbon_platform.materialization.verify import wait_and_verify
 from carbon_platform.release.copies import copy_again
-from carbon_platform.release.desired import Desired, desired_of, stored
+from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
-from carbon_platform.release.history import Revision, label, latest
+from carbon_platform.release.history import Revision, label
 from carbon_platform.release.lease import Held, held
 from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.plan import Plan, plan
@@ -39,6 +45,7 @@ from carbon_platform.release.prepare import Preparation, generated_keys, prepara
 from carbon_platform.release.recover import recover
 from carbon_platform.release.versions import Versions, downgrades, versions
 from carbon_platform.release.volumes import lost_volumes, volumes_of
+from carbon_platform.session import Session, mark_environment
 from carbon_platform.spec.platform import Component, Release
 
 
@@ -46,6 +53,8 @@ from carbon_platform.spec.platform import Component, Release
 class _Applied:
     revision: int | None
     changes: tuple[str, ...]
+    desired: Desired | None = None
+    """What was applied, where that was told anew under the lease."""
 
 
 async def materialize_release(component: Component, session: Session, options: Options) -> Outcome:
@@ -85,6 +94,7 @@ async def _materialize(component: Component, session: Session, options: Options,
     async with contextlib.AsyncExitStack() as claim:
         if options.forces or unprepared or not planned.empty or await outdated(desired, api):
             applied = await _deploy(component, desired, planned, unprepared, known, session, options, steps, claim)
+            desired = applied.desired or desired
             life = session.records.get(component.key).life
         outcome, seen = await _prove(component, desired, applied, session, steps, options.confirm)
         await remember_verified(outcome, seen, component, session)
@@ -98,18 +108,16 @@ async def _desired(component: Component, session: Session, options: Options) -> 
 
     Raises Overtaken when the definition that healing was decided on has changed since.
     """
-    release, api, cache = component.release, session.api, session.settings.cache
-    assert release is not None, "content is compared with its declaration"
-    revision = await latest(api, release)
-    if options.remedy is not None and revision is not None and revision.status == "deployed":
+    before = await deployed(component, session) if options.remedy is not None else None
+    if before is not None and before.revision is not None and before.revision.status == "deployed":
         if session.records.get(component.key).digest != component.digest:
             raise Overtaken(
                 f"{component.key}: its definition has changed, so nothing was changed",
                 "healing puts back what was deployed, and that is not what it says now",
                 f"carbon up {component.key}",
             )
-        return await stored(component, revision, api, cache)
-    return await desired_of(component, revision, session.helm, api, cache, anew=options.redeploy)
+        return before
+    return await wanted(component, session, anew=options.redeploy)
 
 
 def _versions(release: Release, desired: Desired) -> Versions:
@@ -149,7 +157,7 @@ async def _prove(
     confirm: Sequence[str] = (),
 ) -> tuple[Outcome, Ledger]:
     """Prove that it works: what is to be recorded, and what guards the data that it has."""
-    proof = await prove(component, desired, session, steps, confirm)
+    proof = await wait_and_verify(component, desired, session, steps, confirm)
     outcome = Outcome(
         component=component.key,
         revision=applied.revision,
@@ -237,13 +245,14 @@ async def _deploy(
             if _moved(planned, revision):
                 desired = await _desired(component, session, options)
             planned = await plan(component, desired, api)
+        check_refusals(component, planned)
     applies, number = not planned.empty or options.redeploy, planned.revision.number if planned.revision else None
     if not applies and not copies:
         replaced = await replace_pods(desired, session, steps)
         if treated or replaced:
             record_change(component, session)
             record_revision(number, component, session)
-        return _Applied(number, (*made, *treated, *replaced))
+        return _Applied(number, (*made, *treated, *replaced), desired)
     guard(
         planned,
         release.stateful,
@@ -266,7 +275,7 @@ async def _deploy(
     told = [f"{c.action} {c.object}" + "".join(f"\n  {field}" for field in c.fields) for c in planned.changes]
     if options.redeploy:
         told.append("redeployed and restarted on request")
-    return _Applied(number, (*made, *treated, *told, *copied, *replaced) or (f"revision {number}",))
+    return _Applied(number, (*made, *treated, *told, *copied, *replaced) or (f"revision {number}",), desired)
 
 
 def _moved(planned: Plan, now: Revision | None) -> bool:

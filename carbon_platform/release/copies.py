@@ -9,7 +9,7 @@ import tenacity
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName, pod_specs
+from carbon_platform.cluster.resources import ObjectName, group_kind, pod_specs
 from carbon_platform.errors import Blocked, Conflict, Unreachable
 from carbon_platform.spec.component import SecretSource, SecretSpec
 from carbon_platform.spec.platform import Component
@@ -17,7 +17,7 @@ from carbon_platform.spec.platform import Component
 _ATTEMPTS = 6
 _UNREAD = "carbon/not-read-yet"
 """Annotation of a Secret that was copied again, until who reads it was restarted: so that a kill loses none of it."""
-_RESTARTABLE = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+_RESTARTABLE = frozenset({"Deployment.apps", "StatefulSet.apps", "DaemonSet.apps"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,7 @@ def readers(objects: Iterable[Object], names: Collection[ObjectName]) -> list[Ob
     return [
         obj
         for obj in objects
-        if obj["kind"] in _RESTARTABLE
+        if group_kind(obj) in _RESTARTABLE
         and {(name.namespace, name.name) for name in names}
         & {(obj["metadata"].get("namespace", ""), secret) for pod in pod_specs(obj) for secret in _read_by(pod)}
     ]

@@ -23,6 +23,7 @@ from carbon_platform.release.history import Revision
 from carbon_platform.release.inputs import Inputs, asks_the_cluster, counts, draws, inputs
 from carbon_platform.release.place import place
 from carbon_platform.spec.platform import Component, Release
+from carbon_platform.spec.rules import NO_RULES, Rules
 
 _FORMAT = "2"
 """Part of every name in the cache: raise it when what is cached changes shape."""
@@ -59,6 +60,8 @@ class Desired:
     """The newest revision when this was told; None when the release is not installed."""
     rendered: Rendered | None = None
     """None when it is what that revision applied: then there is nothing new for Helm."""
+    rules: Rules = NO_RULES
+    """What the definition says of the objects; none of it is in them."""
 
     @property
     def everything(self) -> tuple[Object, ...]:
@@ -131,7 +134,7 @@ async def stored(component: Component, revision: Revision, api: Api, cache: Path
     of_now = revision.inputs is None or revision.inputs.definition == inputs(release, "", "").definition
     first: list[Object] = known if isinstance(known, list) and of_now else revision.crds()
     placed = await place(first, release.namespace, api)
-    return Desired(_as_carbon_writes(placed), _as_helm_writes(objects, release), revision)
+    return Desired(_as_carbon_writes(placed), _as_helm_writes(objects, release), revision, rules=component.rules)
 
 
 async def _as_applied(
@@ -161,6 +164,7 @@ async def _as_applied(
         Rendered(
             "\n---\n".join(document.text for document in theirs) or _NOTHING, made_of, revision is not None, hooks
         ),
+        component.rules,
     )
 
 

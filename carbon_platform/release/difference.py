@@ -7,12 +7,20 @@ from typing import Any
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import group_kind
+from carbon_platform.spec.rules import NO_RULES, Rules
 
 ABSENT = object()
 LEFT_TO_OTHERS = "carbon/left-to-others"
 """Annotation of an object: fields that its own controller writes too, as patterns of paths with spaces between."""
 ABSENT_TEXT = "(absent)"
 _SERVER_FIELDS = {"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"}
+_SERVED_BY_OTHERS = frozenset(
+    {f"{kind}WebhookConfiguration.admissionregistration.k8s.io" for kind in ("Validating", "Mutating")}
+    | {"CustomResourceDefinition.apiextensions.k8s.io", "APIService.apiregistration.k8s.io"}
+)
+"""What the API server asks others about; the CA bundle that it trusts is put in by them, or by cert-manager."""
+_NO_BUNDLE = (None, "", "Cg==")
+"""Cg== is an empty line in base64, for a CRD that must have some bundle."""
 
 Steps = tuple[str, ...]
 """A path in its parts: keys, and list items as `[name]`, or `[index]` where they have no names."""
@@ -38,24 +46,33 @@ def mark_drawn(fields: Iterable[FieldChange], drawn: Collection[Steps]) -> tuple
     return tuple(dataclasses.replace(one, drawn=True) if one.steps in drawn else one for one in fields)
 
 
-def difference(live: Object, desired: Object) -> tuple[FieldChange, ...]:
-    """Fields in which the two differ; what the server writes by itself is left out, Secret values are hidden.
+def difference(live: Object, desired: Object, rules: Rules = NO_RULES) -> tuple[FieldChange, ...]:
+    """Fields in which the two differ; what the server and controllers write is left out, Secret values are hidden.
 
-    So are fields that the desired object leaves to others: a list is applied as a whole, and then it has no way but
-    its annotation to say that one field of its items is not its own.
+    So are fields that the desired object leaves to others, by its annotation or its definition (`rules`): a list is
+    applied as a whole, and nothing else says that one field of its items is somebody else's.
     """
     hide = group_kind(desired) == "Secret"
     return tuple(
         FieldChange(_path(at), _show(a, hide and _is_value(at)), _show(b, hide and _is_value(at)), at)
         for at, a, b in _walk((), _comparable(live), _comparable(desired))
-        if not left_to_others(desired, at)
+        if not left_to_others(desired, at, rules) and not _filled_in(desired, at, b)
     )
 
 
-def left_to_others(desired: Object, at: Steps) -> bool:
-    """True when the object says by its annotation that a field is not its own."""
-    patterns = str((desired.get("metadata", {}).get("annotations") or {}).get(LEFT_TO_OTHERS, "")).split()
-    return any(fnmatch.fnmatchcase(_path(at), pattern) for pattern in patterns)
+def _filled_in(desired: Object, at: Steps, value: Any) -> bool:
+    """True for a field that a controller fills in, which a chart may have to write down empty."""
+    kind = group_kind(desired)
+    if kind == "ClusterRole.rbac.authorization.k8s.io" and desired.get("aggregationRule"):
+        return at[0] == "rules"
+    return at[-1] == "caBundle" and kind in _SERVED_BY_OTHERS and (value is ABSENT or value in _NO_BUNDLE)
+
+
+def left_to_others(desired: Object, at: Steps, rules: Rules = NO_RULES) -> bool:
+    """True when the object says by its annotation that a field is not its own, or its definition does."""
+    annotations = desired.get("metadata", {}).get("annotations")
+    patterns = str(annotations.get(LEFT_TO_OTHERS, "") if isinstance(annotations, Mapping) else "").split()
+    return any(fnmatch.fnmatchcase(_path(at), pattern) for pattern in (*patterns, *rules.left_of(desired)))
 
 
 def _is_value(at: Steps) -> bool:

@@ -53,9 +53,14 @@ def _of(change: Change, stateful: bool) -> Iterable[Risk]:
         yield Risk(f"delete:{place}", f"{name} would be deleted; its volumes would stay without an owner")
     elif change.action is Action.DELETE and stateful and is_custom(name.api_version, name.kind):
         yield Risk(f"delete:{place}", f"{name} would be deleted, and with it what its operator keeps for it")
-    if change.action is Action.REFUSED and name.group_kind in {_STATEFUL_SET, *_HOLDS_DATA}:
+    if change.action is Action.REFUSED and name.group_kind == _STATEFUL_SET:
         yield Risk(f"recreate:{place}", f"{name} can only change by being created anew: {change.reason}")
     changed = change.action in {Action.UPDATE, Action.REFUSED}
+    if stateful and changed and name.group_kind == "Secret" and any(field.drawn for field in change.fields):
+        why = (
+            f"{name} would get values that its chart draws anew; what the old ones protect could not be read with them"
+        )
+        yield Risk(f"generate:{place}", why)
     if stateful and changed and name.group_kind == _STATEFUL_SET and change.live and change.desired:
         before = readable(change.live)["spec"].get("replicas", 1)
         # What the chart no longer says, the API server fills in: the dry run has told.

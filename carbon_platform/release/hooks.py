@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName, pod_specs
+from carbon_platform.cluster.resources import ObjectName, group_kind, pod_specs
 from carbon_platform.cluster.watch import Mirror, Mirrors, wait_until
 from carbon_platform.errors import NotReady
 from carbon_platform.health.cause import Cause
@@ -109,7 +109,7 @@ class _Watching:
             if live is None:
                 continue
             self._say(hook, live, now)
-            pods = [live] if live["kind"] == "Pod" else owned_pods(live, self._objects("Pod", hook))
+            pods = [live] if group_kind(live) == "Pod" else owned_pods(live, self._objects("Pod", hook))
             cause = diagnose(live, pods, self._objects("Event", hook), now)
             if cause:
                 self._found = hook, cause

@@ -10,7 +10,9 @@ from typing import Any
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import group_kind
+from carbon_platform.cluster.shape import readable
 from carbon_platform.release.difference import Steps, left_to_others
+from carbon_platform.spec.rules import NO_RULES, Rules
 
 Path = tuple[str, ...]
 """Where a field is, in the steps of FieldsV1: `f:name`, `k:{"name":"x"}`, `v:"x"` or `i:3`."""
@@ -75,27 +77,27 @@ class _Entry:
 
 
 def _entries(obj: Object) -> list[_Entry]:
-    return [_Entry(written) for written in obj["metadata"].get("managedFields") or ()]
+    return [_Entry(written) for written in readable(obj)["metadata"].get("managedFields") or ()]
 
 
 def _members(fields: Mapping[str, Any], at: Path) -> Iterator[Path]:
     for step, inner in fields.items():
         if step == ".":
             yield at
-        elif inner:
+        elif inner and isinstance(inner, Mapping):
             yield from _members(inner, (*at, step))
         else:
             yield (*at, step)
 
 
-def additions(obj: Object, others: Collection[str] = ()) -> tuple[Path, ...]:
+def additions(obj: Object, rules: Rules = NO_RULES) -> tuple[Path, ...]:
     """What somebody added to an object beside what Helm, Carbon and the cluster's controllers own.
 
     `obj` is the object as Helm's apply leaves it (a dry run's answer): whatever the release sets is Helm's there.
-    Each path is the topmost one that nobody else has a part in. `others`: managers whose additions are welcome.
+    Each path is the topmost one that nobody else has a part in. `rules`: whose additions are welcome, and where.
     """
     entries = _entries(obj)
-    theirs = [e for e in entries if not e.subresource and not e.known and e.owner.manager not in others]
+    theirs = [e for e in entries if not e.subresource and not e.known and e.owner.manager not in rules.managers]
     if not theirs:
         return ()
     kept = {path for entry in entries if entry not in theirs for path in entry.fields}
@@ -103,7 +105,9 @@ def additions(obj: Object, others: Collection[str] = ()) -> tuple[Path, ...]:
     for entry in theirs:
         # Paths of another version of the kind may mean something else in this one.
         same = entry.written.get("apiVersion") == obj["apiVersion"]
-        counted = {path for path in entry.fields if same and _counts(path, group_kind(obj)) and not _left(obj, path)}
+        counted = {
+            path for path in entry.fields if same and _counts(path, group_kind(obj)) and not _left(obj, path, rules)
+        }
         foreign |= counted
         kept |= entry.fields - counted
     shared = {path[:length] for path in kept for length in range(len(path) + 1)}
@@ -140,8 +144,8 @@ def _counts(path: Path, kind: str) -> bool:
     return path[:2] in _METADATA if path[0] == "f:metadata" else kind not in _METADATA_ONLY
 
 
-def _left(obj: Object, path: Path) -> bool:
-    return any(left_to_others(obj, steps) for steps in _told(obj, path))
+def _left(obj: Object, path: Path, rules: Rules) -> bool:
+    return any(left_to_others(obj, steps, rules) for steps in _told(obj, path))
 
 
 def without(obj: Object, paths: Iterable[Path]) -> Object:
@@ -171,7 +175,7 @@ def _key(container: Any, step: str) -> str | int | None:
     kind, _, rest = step.partition(":")
     if kind == "f":
         return rest if isinstance(container, Mapping) and rest in container else None
-    if not isinstance(container, list):
+    if kind not in {"i", "v", "k"} or not isinstance(container, list):
         return None
     wanted = json.loads(rest)
     if kind == "i":

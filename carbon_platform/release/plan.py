@@ -25,8 +25,11 @@ from carbon_platform.release.removal import without_additions
 from carbon_platform.release.untouched import untouched
 from carbon_platform.release.vanished import cleaned_away, vanishes
 from carbon_platform.spec.platform import Component
+from carbon_platform.spec.rules import NO_RULES, Rules
 
 _AT_ONCE = 16
+BY_HELM = "app.kubernetes.io/managed-by=Helm"
+"""The label that Helm puts on what it applies."""
 MADE_ANEW = frozenset({"StatefulSet.apps", "Deployment.apps", "DaemonSet.apps", "Job.batch"})
 """Kinds that are deleted and created again where they can't be changed in place."""
 _STAND_IN_NAMESPACE = "default"
@@ -79,6 +82,8 @@ class Plan:
     """The new render that this is about; None when it is about what that revision applied."""
     unready: tuple[str, ...] = ()
     """What is live as desired but does not work yet, or any more; each with what is awaited."""
+    meaningless: tuple[str, ...] = ()
+    """Rules of the definition that mean none of the objects."""
 
     @property
     def installed(self) -> bool:
@@ -101,7 +106,8 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
         changes = [change for change in changes if not _gone_as_declared(change)]
     elif revision and not removed and _only_cleaned_away(changes, revision):
         changes = []
-    return Plan(component.key, component.digest, (*changes, *removed), revision, desired.rendered, unready)
+    meaningless = tuple(component.rules.meaningless(desired.everything))
+    return Plan(component.key, component.digest, (*changes, *removed), revision, desired.rendered, unready, meaningless)
 
 
 def no_namespace(name: ObjectName) -> str:
@@ -151,14 +157,14 @@ async def compare_all(
     component: Component, desired: Desired, api: Api, read: Reader | None = None
 ) -> tuple[list[Change], tuple[str, ...]]:
     """What making live as desired would change, and what is as desired but not ready, with what is awaited."""
-    limit, others = asyncio.Semaphore(_AT_ONCE), component.drift.managers
+    limit, rules = asyncio.Semaphore(_AT_ONCE), component.rules
     drawn = desired.rendered.drawn if desired.rendered else {}
     # Helm asks whose an object is only where the revision before did not have it.
     had = {ObjectName.of(obj) for obj in desired.revision.applied} if desired.revision and desired.rendered else None
 
     async def one(obj: Object) -> Change | str | None:
         async with limit:
-            found = await compare(obj, api, others, read)
+            found = await compare(obj, api, rules, read)
         if isinstance(found, Change):
             found = dataclasses.replace(found, fields=mark_drawn(found.fields, drawn.get(ObjectName.of(obj), ())))
             if (
@@ -174,12 +180,10 @@ async def compare_all(
     return [each for each in found if isinstance(each, Change)], tuple(each for each in found if isinstance(each, str))
 
 
-async def compare(
-    obj: Object, api: Api, others: Collection[str] = (), read: Reader | None = None
-) -> Change | str | None:
+async def compare(obj: Object, api: Api, rules: Rules = NO_RULES, read: Reader | None = None) -> Change | str | None:
     """The change that making one object as desired would be, or why an unchanged one is not ready, or None.
 
-    What field managers named in `others` write is welcome. `read` is how the object is read the first time.
+    What `rules` leave to others is welcome. `read` is how the object is read the first time.
     """
     async for attempt in tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(Conflict),
@@ -189,11 +193,11 @@ async def compare(
     ):
         with attempt:
             first = attempt.retry_state.attempt_number == 1
-            found = await _compare(obj, api, others, read if read and first else api.get)
+            found = await _compare(obj, api, rules, read if read and first else api.get)
     return found
 
 
-async def _compare(obj: Object, api: Api, others: Collection[str], read: Reader) -> Change | str | None:
+async def _compare(obj: Object, api: Api, rules: Rules, read: Reader) -> Change | str | None:
     name = ObjectName.of(obj)
     try:
         live = await read(name)
@@ -204,21 +208,21 @@ async def _compare(obj: Object, api: Api, others: Collection[str], read: Reader)
         if whose := owned_by(live, obj):
             return _owned(Change(Action.OWNED, name, live=live, desired=obj), whose)
         if untouched(live, obj):
-            return _unready(name, live)
+            return _unready(name, live, rules)
         wanted = await api.apply(obj, manager=HELM_MANAGER, dry_run=True)
     except MissingKind as error:
         return Change(Action.DEFERRED, name, reason=error.cause, desired=obj)
     except Rejected as error:
         refused = await _refused_anew(obj, api) if error.immutable else error.cause
         return Change(Action.INVALID if refused else Action.REFUSED, name, (), refused or error.cause, (), live, obj)
-    removed, wanted = await without_additions(wanted, live, others, api)
-    fields = _unwelcome(difference(live, wanted), live, others)
+    removed, wanted = await without_additions(wanted, live, rules, api)
+    fields = _unwelcome(difference(live, wanted, rules), live, rules.managers)
     if fields and wanted["metadata"].get("resourceVersion") != live["metadata"]["resourceVersion"]:
         # What somebody wrote between the two looks would be told as a difference.
         raise Conflict(f"{name} was changed while it was looked at", "somebody keeps writing to it", "run it again")
     if fields:
         return Change(Action.UPDATE, name, fields, removed=removed, live=live, desired=obj)
-    return _unready(name, live)
+    return _unready(name, live, rules)
 
 
 async def _new(obj: Object, api: Api) -> tuple[Action, ObjectName, tuple[FieldChange, ...], str]:
@@ -239,7 +243,7 @@ async def _in_another_namespace(obj: Object, api: Api) -> tuple[Action, ObjectNa
     """Its own is not there yet. What another namespace's quota or policy says is no finding, what is invalid is."""
     metadata = obj["metadata"] | {"namespace": _STAND_IN_NAMESPACE, "name": f"carbon-{uuid.uuid4().hex[:16]}"}
     try:
-        await api.create({**obj, "metadata": metadata}, dry_run=True)
+        await api.apply({**obj, "metadata": metadata}, manager=HELM_MANAGER, dry_run=True)
     except Rejected as error:
         if error.code == 404:
             return Action.DEFERRED, ObjectName.of(obj), (), _NO_KIND
@@ -302,8 +306,8 @@ def _unwelcome(fields: tuple[FieldChange, ...], live: Object, others: Collection
     return tuple(field for field in fields if not ((who := owner(owned, field.steps)) and who.manager in others))
 
 
-def _unready(name: ObjectName, live: Object) -> str | None:
-    now = status(live)
+def _unready(name: ObjectName, live: Object, rules: Rules) -> str | None:
+    now = status(live, rules)
     return None if now.ready else f"{name.kind} {name.name}: {now.message}"
 
 

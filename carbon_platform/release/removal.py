@@ -10,20 +10,19 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import Conflict, Unreachable
 from carbon_platform.release.managed_fields import Path, additions, without
+from carbon_platform.spec.rules import Rules
 
 _ATTEMPTS = 10
 
 
-async def without_additions(
-    applied: Object, live: Object, others: Collection[str], api: Api
-) -> tuple[tuple[Path, ...], Object]:
+async def without_additions(applied: Object, live: Object, rules: Rules, api: Api) -> tuple[tuple[Path, ...], Object]:
     """What of an applied object somebody added and can be taken out again, and the object as it would be then.
 
     `applied` is what the dry run of applying says. This is a dry run too, so that what the server fills in for
     itself in place of what is taken out shows. What the API server does not let go of (an immutable field) stays.
     Raises Conflict when the object has changed since `live` was read.
     """
-    found = additions(applied, others)
+    found = additions(applied, rules)
     if not found:
         return (), applied
 

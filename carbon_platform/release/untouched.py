@@ -27,8 +27,10 @@ def _says(live: Any, desired: Any) -> bool:
     return desired is not None and type(live) is type(desired) and bool(live == desired)
 
 
-def _covered(fields: Mapping[str, Any], desired: Any) -> bool:
+def _covered(fields: Any, desired: Any) -> bool:
     """True when each field (FieldsV1) is one that is desired: applying would remove any other."""
+    if not isinstance(fields, Mapping):
+        return False
     items = [step for step in fields if step.startswith(("k:", "v:", "i:"))]
     if items and not (isinstance(desired, list) and len(items) == len(desired)):
         return False

@@ -1,12 +1,22 @@
 """The attributes of a component in its defs.yaml, as a person writes them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from carbon_platform.environment import DNS_LABEL, Name
 from carbon_platform.source import Strict
 from carbon_platform.spec.fields import Cron, Duration
+from carbon_platform.spec.rules import Of, OfCustom, ReadyRule
+
+
+def _relative(glob: str) -> str:
+    if not glob or glob.startswith("/"):
+        raise ValueError(f"{glob!r} is not relative to the defs.yaml's folder")
+    return glob
+
+
+RelativeGlob = Annotated[str, AfterValidator(_relative)]
 
 
 class ChartRef(Strict):
@@ -104,16 +114,30 @@ class VerifySpec(Strict):
     cron: Cron | None = None
 
 
-class Overlay(Strict):
-    """What is said differently where an environment names it."""
+class AnyOverlay(Strict):
+    """What is said differently where an environment names it, of whatever type the component is."""
+
+    needs: list[str] | None = Field(None, description="Replaces `needs`.")
+
+
+class Overlay(AnyOverlay):
+    """That of a Helm release."""
 
     chart: ChartRef | None = None
     values: dict[str, Any] = Field(default_factory=dict)
-    needs: list[str] | None = Field(None, description="Replaces `needs`.")
     needs_registry: bool = Field(
         False,
         description="Its images come from a public registry alone: blocked without one is no failure.",
     )
+
+
+class ManifestsOverlay(AnyOverlay):
+    """That of objects."""
+
+    objects: list[dict[str, Any]] = Field(
+        default_factory=list, description="Merged over those of the same kind and name, or in addition."
+    )
+    files: list[RelativeGlob] = Field(default_factory=list, description="In addition.")
 
 
 class AssetAttributes(Strict):
@@ -136,15 +160,42 @@ class AssetAttributes(Strict):
     deadline: Duration | None = Field(None, description="For becoming ready; the setting by default.")
 
 
-class ReleaseAttributes(AssetAttributes):
-    """A Helm release: `type: carbon_platform.components.HelmRelease`."""
+class InstalledAttributes(AssetAttributes):
+    """What is installed by Helm."""
 
     release: str | None = Field(None, pattern=DNS_LABEL, max_length=53, description="Release name; the folder's.")
     namespaces: list[str] = Field(default_factory=list, description="Further namespaces its objects live in.")
+    stateful: bool = Field(False, description="It keeps data: backup gate and data guards apply.")
+    ready: dict[OfCustom, ReadyRule] = Field(
+        default_factory=dict, description="When custom resources are ready, by kind."
+    )
+    leave: dict[Of, list[str]] = Field(
+        default_factory=dict, description="Fields that are others' to write, as patterns of paths, by kind."
+    )
+    replaces_pods: dict[OfCustom, str] = Field(
+        default_factory=dict,
+        description="The annotation of its pod templates that changes with them, by the kind of a custom resource "
+        "whose operator leaves running pods on an earlier one.",
+    )
+    idempotent_jobs: list[str] = Field(default_factory=list, description="Jobs that may run twice, as patterns.")
+
+
+class ReleaseAttributes(InstalledAttributes):
+    """A Helm release: `type: carbon_platform.components.HelmRelease`."""
+
     chart: ChartRef
     values: dict[str, Any] = Field(default_factory=dict)
     overlays: dict[Name, Overlay] = Field(default_factory=dict)
-    stateful: bool = Field(False, description="It keeps data: backup gate and data guards apply.")
+
+
+class ManifestsAttributes(InstalledAttributes):
+    """Plain objects: `type: carbon_platform.components.Manifests`."""
+
+    objects: list[dict[str, Any]] = Field(default_factory=list, description="As they are written for kubectl.")
+    files: list[RelativeGlob] = Field(
+        default_factory=list, description="Files of such objects, as globs seen from the defs.yaml."
+    )
+    overlays: dict[Name, ManifestsOverlay] = Field(default_factory=dict)
 
 
 class ContentAttributes(AssetAttributes):
@@ -155,6 +206,7 @@ class ContentAttributes(AssetAttributes):
 
 ATTRIBUTES: dict[str, type[AssetAttributes]] = {
     "carbon_platform.components.HelmRelease": ReleaseAttributes,
+    "carbon_platform.components.Manifests": ManifestsAttributes,
     "carbon_platform.components.Content": ContentAttributes,
 }
 """What may stand after `type:`, and the attributes it then takes."""

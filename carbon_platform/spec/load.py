@@ -16,16 +16,20 @@ from carbon_platform.source import Place, Problem, Source, nearest, read, refuse
 from carbon_platform.spec import graph, registry
 from carbon_platform.spec.component import (
     ATTRIBUTES,
+    AnyOverlay,
     AssetAttributes,
     ChartRef,
     ContentAttributes,
     DefsFile,
-    Overlay,
+    InstalledAttributes,
+    ManifestsAttributes,
     ReleaseAttributes,
 )
 from carbon_platform.spec.fields import UnknownReference, merge, substitute
+from carbon_platform.spec.manifests import CHART, documents
 from carbon_platform.spec.overlay import combine, contradictions
 from carbon_platform.spec.platform import Chart, Component, Platform, Release
+from carbon_platform.spec.rules import Rules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,8 +111,8 @@ def _unknown_overlays(parsed: Iterable[_Parsed], environment: Environment) -> li
     ]
 
 
-def _overlays(one: _Parsed) -> Mapping[str, Overlay]:
-    return one.attributes.overlays if isinstance(one.attributes, ReleaseAttributes) else {}
+def _overlays(one: _Parsed) -> Mapping[str, AnyOverlay]:
+    return one.attributes.overlays if isinstance(one.attributes, ReleaseAttributes | ManifestsAttributes) else {}
 
 
 def _parse(file: Path) -> _Parsed | list[Problem]:
@@ -189,6 +193,9 @@ def _resolve(key: str, one: _Parsed, environment: Environment) -> Component | li
         at: Place = ("attributes", "overlays", by["chart"]) if overlay.chart else ("attributes",)
         chart = _chart(overlay.chart or attributes.chart, (*at, "chart", "path"), source, problems)
         release = _release(key, attributes, chart, values, needs_registry=overlay.needs_registry)
+    elif isinstance(attributes, ManifestsAttributes):
+        texts, files = documents(attributes, environment.overlays, names, source, problems)
+        release = _release(key, attributes, CHART, {"documents": texts}, files=files)
     endpoints = []
     for i, endpoint in enumerate(attributes.endpoints):
         try:
@@ -204,7 +211,7 @@ def _resolve(key: str, one: _Parsed, environment: Environment) -> Component | li
         description=attributes.description,
         group=attributes.group,
         owners=tuple(attributes.owners),
-        kinds=tuple(attributes.kinds),
+        kinds=tuple(attributes.kinds) or (("manifests",) if isinstance(attributes, ManifestsAttributes) else ()),
         critical=attributes.critical,
         namespace=attributes.namespace,
         needs=tuple(overlay.needs if overlay.needs is not None else attributes.needs),
@@ -296,7 +303,13 @@ def _chart(ref: ChartRef, at: Place, source: Source, problems: list[Problem]) ->
 
 
 def _release(
-    key: str, attributes: ReleaseAttributes, chart: Chart, values: Mapping[str, Any], *, needs_registry: bool
+    key: str,
+    attributes: InstalledAttributes,
+    chart: Chart,
+    values: Mapping[str, Any],
+    *,
+    needs_registry: bool = False,
+    files: tuple[Path, ...] = (),
 ) -> Release:
     return Release(
         name=attributes.release or key.replace("_", "-"),
@@ -306,6 +319,13 @@ def _release(
         values=values,
         stateful=attributes.stateful,
         needs_registry=needs_registry,
+        files=files,
+        rules=Rules(
+            ready=attributes.ready,
+            left=attributes.leave,
+            replaced_by=attributes.replaces_pods,
+            idempotent=tuple(attributes.idempotent_jobs),
+        ),
     )
 
 

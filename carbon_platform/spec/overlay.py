@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from carbon_platform.spec.component import Overlay
+from carbon_platform.spec.component import AnyOverlay, Overlay
 from carbon_platform.spec.fields import merge
 
 _WHOLE = ("chart", "needs", "needs_registry")
@@ -20,7 +20,7 @@ class Contradiction:
     second: str
 
 
-def combine(written: Mapping[str, Overlay], order: Sequence[str]) -> tuple[Overlay, dict[str, str]]:
+def combine(written: Mapping[str, AnyOverlay], order: Sequence[str]) -> tuple[Overlay, dict[str, str]]:
     """Those of `written` that `order` names, as one; and which of them says each key that is replaced as a whole.
 
     Values are merged as Helm merges value files: what a later one says wins.
@@ -29,14 +29,14 @@ def combine(written: Mapping[str, Overlay], order: Sequence[str]) -> tuple[Overl
     whole: dict[str, Any] = {}
     by: dict[str, str] = {}
     for name in order:
-        overlay = written.get(name, Overlay())
-        values = merge(values, overlay.values)
+        overlay = written.get(name, AnyOverlay())
+        values = merge(values, overlay.values) if isinstance(overlay, Overlay) else values
         for key in overlay.model_fields_set.intersection(_WHOLE):
             whole[key], by[key] = getattr(overlay, key), name
     return Overlay(values=values, **whole), by
 
 
-def contradictions(written: Mapping[str, Overlay], order: Sequence[str]) -> Iterator[Contradiction]:
+def contradictions(written: Mapping[str, AnyOverlay], order: Sequence[str]) -> Iterator[Contradiction]:
     """Every key that two of those that `order` names replace differently."""
     for key in _WHOLE:
         said = {name: getattr(written[name], key) for name in order if key in _said(written, name)}
@@ -44,5 +44,5 @@ def contradictions(written: Mapping[str, Overlay], order: Sequence[str]) -> Iter
         yield from (Contradiction(key, first, other) for other in others if said[other] != said[first])
 
 
-def _said(written: Mapping[str, Overlay], name: str) -> set[str]:
+def _said(written: Mapping[str, AnyOverlay], name: str) -> set[str]:
     return written[name].model_fields_set if name in written else set()

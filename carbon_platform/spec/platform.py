@@ -13,6 +13,7 @@ from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
 from carbon_platform.spec import graph
 from carbon_platform.spec.component import ChartRef, DriftSpec, EndpointSpec, HealSpec, SecretSpec
+from carbon_platform.spec.rules import NO_RULES, Rules
 
 _TEMPLATES = re.compile(r"(^|/)(templates/|(Chart|values)\.yaml$)")
 
@@ -70,6 +71,9 @@ class Release:
     stateful: bool
     needs_registry: bool = False
     """Its images come from a public registry alone: where none is reached, being blocked is no failure."""
+    rules: Rules = NO_RULES
+    files: tuple[Path, ...] = ()
+    """Beside the definition and the chart: what the values are made of as well."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +107,12 @@ class Component:
         return self.release.name if self.release else self.key.replace("_", "-")
 
     @functools.cached_property
+    def rules(self) -> Rules:
+        """What is said of its objects, where they do not say it themselves."""
+        said = self.release.rules if self.release else NO_RULES
+        return dataclasses.replace(said, managers=tuple(self.drift.managers))
+
+    @functools.cached_property
     def digest(self) -> str:
         """Changes when what would be applied may change: chart files, resolved values, secrets, content."""
         parts: dict[str, Any] = {"namespace": self.namespace, "secrets": [s.model_dump() for s in self.secrets]}
@@ -120,7 +130,9 @@ class Component:
     @functools.cached_property
     def checks_digest(self) -> str:
         """Changes when what is verified changes."""
-        return _digest({name: check.model_dump() for name, check in self.checks.items()})
+        parts: dict[str, Any] = {name: check.model_dump() for name, check in self.checks.items()}
+        ready = self.rules.ready
+        return _digest(parts | ({"ready": {of: rule.model_dump() for of, rule in ready.items()}} if ready else {}))
 
 
 def _digest(value: object) -> str:

@@ -14,7 +14,7 @@ from carbon_platform.components.definition import platform as loaded_platform
 from carbon_platform.local import supervision
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.local.temporary import temporary
-from carbon_platform.materialization.session import Session, open_session
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings, settings
 from tests.cluster.platform import Platform
 from tests.objects import written

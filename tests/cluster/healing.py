@@ -13,8 +13,8 @@ from carbon_platform.healing.loop import Healer, Request, Step
 from carbon_platform.healing.watcher import View, Watcher
 from carbon_platform.materialization.outcome import Outcome
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.lease import this_process
+from carbon_platform.session import Session
 from carbon_platform.spec import graph
 from tests.cluster.platform import Platform
 

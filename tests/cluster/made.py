@@ -6,9 +6,9 @@ from typing import Any
 import yaml
 
 from carbon_platform.cluster.client import Api
-from carbon_platform.materialization.look import Look, look
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.plans import Planned, plans_of
 from carbon_platform.release.history import revisions
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
 
@@ -30,20 +30,20 @@ async def numbers(platform: Platform, api: Api, key: str = "app") -> list[int]:
     return [revision.number for revision in await revisions(api, release)]
 
 
-async def seen(platform: Platform, session: Session, key: str = "app") -> Look:
+async def seen(platform: Platform, session: Session, key: str = "app") -> Planned:
     """A look at one component, without an error."""
-    found = (await look(platform.load(), [key], session))[key]
+    found = (await plans_of(platform.load(), [key], session))[key]
     assert found.error is None, found.error.told
     return found
 
 
-def changes(found: Look) -> list[str]:
+def changes(found: Planned) -> list[str]:
     """What is planned, object by object."""
     assert found.plan is not None
     return [f"{change.action} {change.object.kind}/{change.object.name}" for change in found.plan.changes]
 
 
-def fields(found: Look) -> list[str]:
+def fields(found: Planned) -> list[str]:
     """What is planned, field by field."""
     assert found.plan is not None
     return [str(field) for change in found.plan.changes for field in change.fields]

@@ -20,7 +20,7 @@ from carbon_platform.local import supervision
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.materialization.outcome import Options, Outcome
 from carbon_platform.materialization.release import materialize_release
-from carbon_platform.materialization.session import Session, open_session
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings
 from tests.cluster.waiting import until
 from tests.definitions import Definitions, environments
@@ -62,7 +62,12 @@ class Platform(Definitions):
 
     def settings(self, environment: str = "", **changed: Any) -> Settings:
         """The settings that the environment says, for use in the test's own process."""
-        told = {"home": self.home, "cache": self._cache, "defs": str(self.defs), "settle_seconds": 0}
+        told: dict[str, Any] = {
+            "home": self.home,
+            "cache": self._cache,
+            "defs": str(self.defs),
+            "settle_seconds": 0,
+        }
         return Settings(**told | {"env": environment or self.environment["CARBON_ENV"]} | changed)
 
     async def up(self, session: Session, key: str = "app", **options: Any) -> Outcome:

@@ -7,8 +7,8 @@ import pytest
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.materialization.look import look
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.plans import plans_of
+from carbon_platform.session import Session
 from tests.cluster.conftest import Everything
 from tests.cluster.edits import edit, scale
 from tests.cluster.platform import Platform
@@ -22,7 +22,7 @@ RENDERED = {
 
 
 async def planned(platform: Platform, session: Session) -> list[str]:
-    found = (await look(platform.load(), ["app"], session))["app"]
+    found = (await plans_of(platform.load(), ["app"], session))["app"]
     assert found.plan is not None, found.error
     return [f"{change.object.kind} {field}" for change in found.plan.changes for field in change.fields]
 

@@ -14,8 +14,8 @@ from carbon_platform.cluster import watch
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.watch import Mirror, wait_until
 from carbon_platform.errors import Unreachable
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.prepare import prepare
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
 

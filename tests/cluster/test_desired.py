@@ -13,10 +13,10 @@ from carbon_platform.drift.compare import compare
 from carbon_platform.drift.drift import Deed, Drift, Verdict
 from carbon_platform.healing.conditions import Deployed, conditions
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.desired import desired_of
 from carbon_platform.release.helm import HelmFailed
 from carbon_platform.release.history import latest, revisions
+from carbon_platform.session import Session
 from tests.cluster.conftest import Everything
 from tests.cluster.made import changes, chart, fields, numbers, seen
 from tests.cluster.platform import Platform

@@ -7,8 +7,8 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.drift.compare import compare, drifts
 from carbon_platform.drift.drift import Drift, Verdict
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.lease import held
+from carbon_platform.session import Session
 from tests.cluster.conftest import Everything
 from tests.cluster.edits import edit, scale
 from tests.cluster.platform import Platform

@@ -10,7 +10,7 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.identity import OWNER, claim, identity
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import ConfigurationError
-from carbon_platform.materialization.session import open_session
+from carbon_platform.session import open_session
 from tests.cluster.conftest import Everything
 from tests.cluster.platform import ENVIRONMENT, Platform
 from tests.cluster.test_preflight import READ, User, user

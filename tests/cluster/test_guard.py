@@ -8,8 +8,8 @@ import pytest
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.errors import DataAtRisk
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.wait import wait_ready
+from carbon_platform.session import Session
 from tests.cluster.conftest import Everything
 from tests.cluster.platform import Platform
 

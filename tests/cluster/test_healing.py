@@ -18,13 +18,13 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError, CheckFailed, DataAtRisk
 from carbon_platform.healing.symptoms import Sign
 from carbon_platform.healing.watcher import View
-from carbon_platform.materialization.checked import checked
+from carbon_platform.materialization.functional_checks import functional_checks
 from carbon_platform.materialization.outcome import Options, Outcome
 from carbon_platform.materialization.release import materialize_release
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
 from carbon_platform.release.lease import process
+from carbon_platform.session import Session
 from tests.cluster.healing import healing, live
 from tests.cluster.platform import Platform
 from tests.cluster.waiting import until
@@ -286,7 +286,7 @@ async def test_a_check_whose_way_was_cut_by_an_outage_is_run_again_and_nothing_i
             raise CheckFailed("the connection was cut", "its way leads through the API server")
 
     cut = dataclasses.replace(platform.load().components["app"], checks={"cut": Cut(type="test.cut")})
-    (result,) = await checked(cut, session, 0.0)
+    (result,) = await functional_checks(cut, session, 0.0)
     assert (result.passed, result.detail, len(runs)) == (True, "it answers", 2)
 
 

@@ -7,7 +7,7 @@ import pytest
 from carbon_platform.cluster.client import Api
 from carbon_platform.errors import NotReady
 from carbon_platform.materialization.progress import Event, listening
-from carbon_platform.materialization.session import Session
+from carbon_platform.session import Session
 from tests.cluster.made import changes, chart, numbers, seen
 from tests.cluster.platform import Platform
 

@@ -7,9 +7,9 @@ import pytest
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.errors import Blocked, NotReady
+from carbon_platform.materialization.apply_remedy import IDEMPOTENT
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import Session
-from carbon_platform.materialization.treat import IDEMPOTENT
+from carbon_platform.session import Session
 from tests.cluster.healing import healing, live
 from tests.cluster.platform import Platform
 from tests.cluster.waiting import until

@@ -12,7 +12,7 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.drift.compare import compare
 from carbon_platform.drift.drift import Deed, Verdict
-from carbon_platform.materialization.session import Session
+from carbon_platform.session import Session
 from tests.cluster.made import changes, chart, seen
 from tests.cluster.platform import Platform
 from tests.cluster.waiting import until

@@ -11,8 +11,8 @@ import pytest
 from carbon_platform.cluster.client import Api
 from carbon_platform.errors import Conflict
 from carbon_platform.materialization.progress import Event, listening
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.lease import Writer, held, live_holder, process, this_process
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
 

@@ -15,15 +15,14 @@ from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.content.base import Content, ContentChange
 from carbon_platform.errors import Blocked, DataAtRisk, Overtaken
+from carbon_platform.inspect.plans import plans_of
 from carbon_platform.materialization.content import materialize_content
 from carbon_platform.materialization.down import uninstall
-from carbon_platform.materialization.look import look
 from carbon_platform.materialization.outcome import Options, Outcome
-from carbon_platform.materialization.prove import Proof, prove
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import Session, open_session
-from carbon_platform.materialization.verify import verify
+from carbon_platform.materialization.verify import Proof, verify, wait_and_verify
 from carbon_platform.records import CheckResult
+from carbon_platform.session import Session, open_session
 from carbon_platform.spec.platform import Component
 from tests.cluster.conftest import Everything
 from tests.cluster.healing import healing, live
@@ -211,7 +210,7 @@ async def test_a_copied_secret_follows_its_original_and_who_reads_it_is_restarte
     bystander, reader = await template(platform, api, "app"), await template(platform, api, "one")
     told = f"Secret {platform.namespace}/copy key secret differs from its original Secret {platform.namespace}/login"
     loaded = platform.load()
-    assert (await look(loaded, ["app"], session))["app"].reason == told
+    assert (await plans_of(loaded, ["app"], session))["app"].reason == told
     output = (await asyncio.to_thread(platform.run, "plan")).stdout
     assert "differs from its original" in output
     assert "another value" not in output
@@ -269,7 +268,7 @@ async def test_what_was_taken_down_is_not_brought_back_by_who_looked_before(
     looked = {"run": asyncio.Event(), "sweep": asyncio.Event()}
 
     async def proves(*told: Any) -> Proof:
-        proof = await prove(*told)
+        proof = await wait_and_verify(*told)
         looked["run"].set()
         await over.wait()
         return proof
@@ -279,7 +278,7 @@ async def test_what_was_taken_down_is_not_brought_back_by_who_looked_before(
         await over.wait()
         return []
 
-    monkeypatch.setattr("carbon_platform.materialization.release.prove", proves)
+    monkeypatch.setattr("carbon_platform.materialization.release.wait_and_verify", proves)
     monkeypatch.setattr("carbon_platform.materialization.verify.run_checks", checks)
     run, sweep = asyncio.create_task(platform.up(session)), asyncio.create_task(verify(component, session))
     await asyncio.gather(*(one.wait() for one in looked.values()))

@@ -9,8 +9,8 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.drift.compare import compare
 from carbon_platform.drift.drift import Deed
 from carbon_platform.errors import Blocked
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.plan import Action
+from carbon_platform.session import Session
 from tests.cluster.conftest import Everything
 from tests.cluster.healing import healing
 from tests.cluster.made import changes, numbers, seen

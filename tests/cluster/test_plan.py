@@ -5,8 +5,8 @@ from typing import Any
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.materialization.look import Look, look
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.plans import Planned, plans_of
+from carbon_platform.session import Session
 from tests.cluster.conftest import Everything
 from tests.cluster.platform import Platform
 
@@ -18,16 +18,16 @@ def secret(value: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "rendered"}, "data": data}
 
 
-async def seen(platform: Platform, session: Session) -> Look:
-    return (await look(platform.load(), ["app"], session))["app"]
+async def seen(platform: Platform, session: Session) -> Planned:
+    return (await plans_of(platform.load(), ["app"], session))["app"]
 
 
-def changes(found: Look) -> list[str]:
+def changes(found: Planned) -> list[str]:
     assert found.plan is not None
     return [f"{change.action} {change.object.kind}/{change.object.name}" for change in found.plan.changes]
 
 
-def fields(found: Look) -> list[str]:
+def fields(found: Planned) -> list[str]:
     assert found.plan is not None
     return [str(field) for change in found.plan.changes for field in change.fields]
 
@@ -161,11 +161,11 @@ async def test_a_chart_may_bring_a_kind_of_its_own_and_use_it(
     platform.define("kinds", values={"objects": [DEFINITION]})
     platform.define("app", values={"objects": [THING]}, needs=["kinds"])
     try:
-        found = (await look(platform.load(), ["app"], session))["app"]
+        found = (await plans_of(platform.load(), ["app"], session))["app"]
         assert "deferred Thing/one" in changes(found)
         for key in ("kinds", "app"):
             assert (await platform.up(session, key)).verified
-        looks = await look(platform.load(), ["kinds", "app"], session)
+        looks = await plans_of(platform.load(), ["kinds", "app"], session)
         assert {key: (one.reason, changes(one)) for key, one in looks.items()} == {"kinds": ("", []), "app": ("", [])}
         before = await everything()
         assert (await platform.up(session, "kinds")).revision == 1

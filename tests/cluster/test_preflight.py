@@ -12,7 +12,7 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import Blocked, PermissionDenied
-from carbon_platform.materialization.session import Session, open_session
+from carbon_platform.session import Session, open_session
 from tests.cluster.conftest import Everything
 from tests.cluster.platform import Platform
 

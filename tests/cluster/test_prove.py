@@ -11,7 +11,7 @@ from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.materialization.outcome import Options, Outcome
 from carbon_platform.materialization.release import materialize_release
-from carbon_platform.materialization.session import Session
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
 Meanwhile = Callable[[], Awaitable[None]]

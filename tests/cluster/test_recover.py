@@ -10,11 +10,11 @@ import pytest
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.errors import NotReady
-from carbon_platform.materialization.look import look
+from carbon_platform.inspect.plans import plans_of
 from carbon_platform.materialization.progress import Event, listening
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.helm import decode_release, encode_release
 from carbon_platform.release.lease import WRITER_VARIABLE, this_process
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
 
@@ -35,7 +35,7 @@ async def test_a_first_revision_that_was_left_is_gone_on_from(
     platform.define()
     await platform.up(session)
     await leave(platform, api, status)
-    assert (await look(platform.load(), ["app"], session))["app"].reason == f"revision 1 is {status}"
+    assert (await plans_of(platform.load(), ["app"], session))["app"].reason == f"revision 1 is {status}"
     await api.delete(platform.name("Deployment", "app"))  # it had not come so far
     platform.define(values={"message": "new"})
     outcome = await platform.up(session)

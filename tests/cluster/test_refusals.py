@@ -12,9 +12,9 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.drift.compare import compare
 from carbon_platform.drift.drift import Verdict
 from carbon_platform.errors import Blocked
-from carbon_platform.materialization.look import look
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.plans import plans_of
 from carbon_platform.release.plan import Action
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
 WEBHOOK = "prices.guard.example.com"
@@ -114,7 +114,7 @@ async def test_only_what_can_not_be_changed_is_to_be_made_anew(
     platform.define(values={"objects": [deployment()]})
     await platform.up(session)
     platform.define(values={"objects": [changed]})
-    found = (await look(platform.load(), ["app"], session))["app"]
+    found = (await plans_of(platform.load(), ["app"], session))["app"]
     assert found.plan is not None
     (change,) = found.plan.changes
     assert (change.action, change.object.name) == (action, "other")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from carbon_platform.cluster.reach import Object
 from carbon_platform.drift.compare import compare
 from carbon_platform.drift.drift import Verdict
-from carbon_platform.materialization.session import open_session
+from carbon_platform.session import open_session
 from tests.cluster.made import changes, chart, seen
 from tests.cluster.platform import Platform
 from tests.manifests import manifests, texts_of

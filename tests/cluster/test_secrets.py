@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from carbon_platform.cluster.client import Api
-from carbon_platform.materialization.session import Session
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
 KEYS = {"password": {"generate": 32}, "token": {"generate": 64}}

@@ -9,8 +9,8 @@ from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.health.cause import Kind
 from carbon_platform.health.status import condition
-from carbon_platform.materialization.checked import checked
-from carbon_platform.materialization.session import Session
+from carbon_platform.materialization.functional_checks import functional_checks
+from carbon_platform.session import Session
 from tests.cluster.healing import Healing, healing
 from tests.cluster.platform import Platform
 from tests.cluster.waiting import until
@@ -57,7 +57,7 @@ async def test_silent_nodes_are_no_finding_while_they_are_silent_nor_until_they_
         await asyncio.to_thread(silence.__enter__)
         await loop.view(lambda view: "nodes are not ready" in view.unreachable)
         await until(marked, True)
-        checking = asyncio.create_task(checked(component, session, 0.0))
+        checking = asyncio.create_task(functional_checks(component, session, 0.0))
         await loop.nothing()
         assert nothing_is_done(loop)
         await asyncio.to_thread(silence.__exit__, None, None, None)

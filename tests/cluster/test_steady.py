@@ -4,8 +4,8 @@ import datetime
 from typing import Any
 
 from carbon_platform.cluster.client import Api
-from carbon_platform.materialization.session import Session
 from carbon_platform.materialization.verify import verify
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
 

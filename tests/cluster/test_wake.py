@@ -13,7 +13,7 @@ from carbon_platform.errors import CheckFailed
 from carbon_platform.healing.incidents import Incident
 from carbon_platform.healing.sweep import sweep
 from carbon_platform.materialization.remedy import Remedy
-from carbon_platform.materialization.session import Session
+from carbon_platform.session import Session
 from tests.cluster.healing import Healing, healing, live
 from tests.cluster.platform import Platform
 

@@ -12,26 +12,26 @@ from carbon_platform.cli.present import as_json, error_as_json, errors, print_er
 from carbon_platform.drift.drift import Deed
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
-from carbon_platform.materialization.see import Seen
+from carbon_platform.inspect.status import ComponentStatus
 from carbon_platform.records import CheckResult
 from carbon_platform.release.plan import Action
 from tests.definitions import Definitions
 
 
 @pytest.fixture
-def seen(definitions: Definitions) -> list[Seen]:
+def seen(definitions: Definitions) -> list[ComponentStatus]:
     definitions.chart()
     definitions.release("app", critical=True, endpoints=[{"name": "web", "service": "app", "port": 80, "host": "a.b"}])
     definitions.release("db")
     components = definitions.load().components
     passed = CheckResult("ready", True, "fine", "2026-01-01T00:00:00", evidence={"pods": 2})
     return [
-        Seen(components["app"], State.VERIFIED, "all 1 checks passed", 3, 2, 2, (passed,)),
-        Seen(components["db"], State.FAILED, "first line\nsecond line", None, 0, 1, ()),
+        ComponentStatus(components["app"], State.VERIFIED, "all 1 checks passed", 3, 2, 2, (passed,)),
+        ComponentStatus(components["db"], State.FAILED, "first line\nsecond line", None, 0, 1, ()),
     ]
 
 
-def test_the_score_counts_what_is_proven(seen: list[Seen]) -> None:
+def test_the_score_counts_what_is_proven(seen: list[ComponentStatus]) -> None:
     assert score(seen) == {
         "verified": 1,
         "components": 2,
@@ -42,7 +42,7 @@ def test_the_score_counts_what_is_proven(seen: list[Seen]) -> None:
     }
 
 
-def test_a_component_in_json_has_the_words_that_all_commands_share(seen: list[Seen]) -> None:
+def test_a_component_in_json_has_the_words_that_all_commands_share(seen: list[ComponentStatus]) -> None:
     assert as_json(seen[0]) == {
         "key": "app",
         "group": "data",
@@ -57,12 +57,12 @@ def test_a_component_in_json_has_the_words_that_all_commands_share(seen: list[Se
     }
 
 
-def test_json_is_one_document(seen: list[Seen], capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_document(seen: list[ComponentStatus], capsys: pytest.CaptureFixture[str]) -> None:
     print_json([as_json(one) for one in seen])
     assert [one["key"] for one in json.loads(capsys.readouterr().out)] == ["app", "db"]
 
 
-def test_a_table_has_a_reason_only_where_something_is_not_right(seen: list[Seen]) -> None:
+def test_a_table_has_a_reason_only_where_something_is_not_right(seen: list[ComponentStatus]) -> None:
     shown = table(seen)
     assert list(shown.columns[-1].cells) == ["", "first line"]
     assert list(shown.columns[6].cells) == ["app.here:80", ""]

@@ -18,6 +18,7 @@ from carbon_platform.local.packages import CLUSTER
 from carbon_platform.settings import Settings
 from carbon_platform.spec import component
 from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.rules import ReadyRule
 from tests.definitions import Definitions
 from tests.unit.docs import pages
 
@@ -73,12 +74,14 @@ def test_every_state_is_told_and_no_other() -> None:
 
 
 _MODELS = {
-    "### Attributes of both types": component.AssetAttributes,
+    "### Attributes of every type": component.AssetAttributes,
     "## Endpoints": component.EndpointSpec,
     "## Heal": component.HealSpec,
     "## Drift": component.DriftSpec,
     "## Chart": component.ChartRef,
     "## Overlays": component.Overlay,
+    "## Manifests": component.ManifestsOverlay,
+    "## Custom resources": ReadyRule,
     "## Secrets": component.SecretSpec,
 }
 
@@ -90,10 +93,15 @@ def test_every_key_of_a_component_is_told_and_no_other(heading: str) -> None:
 
 
 def test_the_keys_of_releases_and_content_are_told() -> None:
-    text, shared = pages.page("components.md"), set(component.AssetAttributes.model_fields)
-    for heading, model in (("a HelmRelease", component.ReleaseAttributes), ("Content", component.ContentAttributes)):
+    text, installed = pages.page("components.md"), component.InstalledAttributes
+    for heading, model, shared in (
+        ("a HelmRelease and of Manifests", installed, component.AssetAttributes),
+        ("a HelmRelease", component.ReleaseAttributes, installed),
+        ("Manifests", component.ManifestsAttributes, installed),
+        ("Content", component.ContentAttributes, component.AssetAttributes),
+    ):
         rows = pages.first_column(pages.section(text, f"### Attributes of {heading}"))
-        assert {pages.code(cell)[0] for cell in rows} == set(model.model_fields) - shared
+        assert {pages.code(cell)[0] for cell in rows} == set(model.model_fields) - set(shared.model_fields)
 
 
 def test_the_sources_of_a_secret_are_told() -> None:
@@ -128,16 +136,21 @@ def test_the_groups_that_are_told_are_those_of_the_shipped_platform() -> None:
     assert set(pages.code(shipped)) - {"data"} == groups - {"data"}
 
 
+POLICY = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: closed}\nspec: {podSelector: {}}\n"
+
+
 @pytest.mark.parametrize("environment", ["local", "production"])
 def test_the_examples_of_components_load(definitions: Definitions, environment: str) -> None:
     definitions.chart("price-api")
     definitions.chart()
-    for need in ("postgres", "kafka"):
+    for need in ("postgres", "kafka", "postgres_operator"):
         definitions.release(need)
     for number, example in enumerate(pages.blocks(pages.page("components.md"), "yaml")):
-        definitions.write(f"example_{number}", example)
+        file = definitions.write(f"example_{number}", example)
+        (file.parent / "policies").mkdir()
+        (file.parent / "policies" / "one.yaml").write_text(POLICY, encoding="utf-8")
     loaded = definitions.load(environment)
-    assert {"example_0", "example_1"} <= set(loaded.components)
+    assert {"example_0", "example_1", "example_2"} <= set(loaded.components)
     assert loaded.components["example_0"].endpoints[0].host == "prices.254carbon.com"
 
 

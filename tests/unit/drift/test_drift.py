@@ -10,7 +10,7 @@ from carbon_platform.release.difference import difference
 from carbon_platform.release.plan import Action, Change
 from carbon_platform.spec.platform import Component
 from tests.definitions import Definitions
-from tests.objects import obj
+from tests.objects import obj, workload
 
 NAME = ObjectName("v1", "ConfigMap", "here", "a")
 
@@ -47,6 +47,12 @@ def test_a_missing_object_was_deleted_also_when_its_kind_is_gone(component: Comp
     ]
     assert drift.differences == 2
     assert drift.reason == "ConfigMap here/a deleted, ConfigMap here/a deleted"
+
+
+def test_a_job_that_went_as_it_declares_is_no_drift(component: Component) -> None:
+    job = workload("Job", spec={"ttlSecondsAfterFinished": 60})
+    gone = [Change(Action.CREATE, ObjectName.of(one), desired=one) for one in (job, workload("Job", "b"))]
+    assert [one.object for one in of_release(component, gone).objects] == ["Job here/b"]
 
 
 def test_an_edited_field_is_told_with_who_and_when(component: Component) -> None:

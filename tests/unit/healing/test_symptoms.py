@@ -11,7 +11,7 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.healing.conditions import conditions
 from carbon_platform.healing.decide import Attempt, Condition
-from carbon_platform.healing.examine import findings
+from carbon_platform.healing.doctor import findings
 from carbon_platform.healing.symptoms import (
     CauseKey,
     Sign,
@@ -102,6 +102,18 @@ def test_an_incident_is_about_what_can_be_healed_and_known_by_its_sign_object_an
     assert key_of([going, edited, unready]) == CauseKey("edited", "Service here/a"), "an edit is the cause itself"
     check_ = Symptom(Sign.CHECK, "query", "no answer")
     assert key_of([check_, unready]) == CauseKey("check failed", "query", CAUSE.kind.value)
+
+
+def test_a_job_that_vanishes_once_it_has_finished_is_not_missing() -> None:
+    assert signs([workload("Job", spec={"ttlSecondsAfterFinished": 60})], []) == []
+    assert signs([workload("Job", spec={"ttlSecondsAfterFinished": None})], []) == [(Sign.MISSING, "it was deleted")]
+    thing = obj("Job", api_version="example.com/v1", spec={"ttlSecondsAfterFinished": 60})
+    assert signs([thing], []) == [(Sign.MISSING, "it was deleted")]
+
+
+def test_a_job_that_is_suspended_shows_nothing() -> None:
+    job = workload("Job", spec={"suspend": True}, status=status_conditions(Suspended="True"))
+    assert signs([job], [job]) == []
 
 
 def test_an_edit_tells_its_first_fields() -> None:

@@ -19,6 +19,8 @@ from carbon_platform.release.desired import Desired
 from carbon_platform.release.difference import FieldChange
 from carbon_platform.release.plan import Action, Change
 from carbon_platform.settings import Settings
+from carbon_platform.spec.rules import NO_RULES
+from tests.definitions import Definitions
 
 UNREADY = (Symptom(Sign.UNREADY, "Deployment here/app", "0/1 pods available"),)
 CONFIG: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": "here"}}
@@ -110,7 +112,7 @@ class Declared(_Following):
 
     async def look(self) -> list[str]:
         """The fields that were found edited."""
-        await self._compare([(CONFIG, ())])
+        await self._compare([(CONFIG, NO_RULES)])
         return [field.path for fields in self._edits.values() for field in fields]
 
     def hurry(self) -> float:
@@ -228,3 +230,14 @@ def test_a_cluster_has_settled_when_the_longest_pause_of_who_watches_is_over(las
     assert settling.at == told, "the same outage is told the same way"
     settling.after((now - 10, now - 5))
     assert settling.at == told, "an earlier one does not count any more"
+
+
+def test_files_that_a_definition_takes_in_are_watched_with_it(definitions: Definitions) -> None:
+    folder = definitions.manifests("objects", files=["parts/*.yaml"]).parent / "parts"
+    folder.mkdir()
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n"
+    (folder / "a.yaml").write_text(text % "a", encoding="utf-8")
+    watched = watcher._charts(definitions.load())
+    assert {folder / "a.yaml", folder} <= set(watcher._files(watched))
+    (folder / "a.yaml").unlink()
+    assert folder / "a.yaml" not in set(watcher._files(watched))

@@ -185,6 +185,17 @@ def test_a_deployment_is_ready_only_with_every_wanted_pod_new_and_available(
     assert found.ready == (updated >= wanted and total <= updated and available >= wanted)
 
 
+def test_a_suspended_job_is_as_its_spec_wants_it_and_is_told_as_that() -> None:
+    found = status(workload("Job", spec={"suspend": True}, status=conditions(Suspended="True")))
+    assert (found.ready, found.message) == (True, "is suspended: it runs when somebody resumes it")
+
+
+def test_a_pod_that_has_done_its_work_is_ready() -> None:
+    ended = conditions(Ready=("False", "PodCompleted", ""))
+    assert status(obj("Pod", status={"phase": "Succeeded", **ended})).ready
+    assert not status(obj("Pod", status={"phase": "Running", **ended})).ready
+
+
 @given(st.sampled_from(["Deployment", "StatefulSet", "DaemonSet", "Job", "Thing", "Service", "PersistentVolumeClaim"]))
 def test_an_object_without_any_status_is_no_accident(kind: str) -> None:
     assert status(workload(kind, spec={})).message
@@ -194,3 +205,13 @@ def test_an_object_without_any_status_is_no_accident(kind: str) -> None:
 def test_nothing_is_ready_whose_controller_has_not_seen_it(generation: int, seen: int) -> None:
     live = obj("Thing", generation=generation, status={"observedGeneration": seen})
     assert status(live).ready == (seen >= generation)
+
+
+def test_a_kind_without_a_status_subresource_counts_its_own_statuses_as_generations() -> None:
+    written = {"manager": "a-controller", "operation": "Update", "fieldsV1": {"f:status": {"f:phase": {}}}}
+    seen = {"apiVersion": "example.com/v1", "kind": "Rollout", "status": {"observedGeneration": 1}}
+    metadata = {"name": "a", "namespace": "here", "generation": 2}
+    assert not status({**seen, "metadata": metadata}).ready
+    assert status({**seen, "metadata": {**metadata, "managedFields": [written]}}).ready
+    through_the_subresource = {**written, "subresource": "status"}
+    assert not status({**seen, "metadata": {**metadata, "managedFields": [through_the_subresource]}}).ready

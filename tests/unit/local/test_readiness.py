@@ -15,6 +15,8 @@ DEPLOYMENT: dict[str, Any] = {
 
 def pod(began: str, ready: str = "True", **metadata: Any) -> dict[str, Any]:
     return {
+        "apiVersion": "v1",
+        "kind": "Pod",
         "metadata": {"name": "dns-1", "namespace": "kube-system", "labels": {"app": "dns"}, **metadata},
         "status": {
             "conditions": [{"type": "Ready", "status": ready}],

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import Blocked, CarbonError, Conflict, DataAtRisk, Overtaken
+from carbon_platform.materialization.apply_remedy import IDEMPOTENT, may_run_again
 from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes, check_wanted
-from carbon_platform.materialization.treat import IDEMPOTENT, may_run_again
 from carbon_platform.records import Record
 from carbon_platform.release.history import Revision
 from carbon_platform.release.plan import Action, Change, Plan

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, Resource
 from carbon_platform.cluster.watch import Mirrors
 from carbon_platform.errors import CarbonError
 from carbon_platform.release.wait import wait_ready
+from carbon_platform.spec.rules import NO_RULES, Rules
 
 BEGAN = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 Story = Callable[[float], Iterable[Object]]
@@ -50,6 +51,10 @@ class StubCluster:
         """As the client's."""
         return self.objects(kind)
 
+    async def resource(self, api_version: str, kind: str) -> Resource:
+        """As the client's: every kind has a status but those called so."""
+        return Resource(api_version, kind, f"{kind.lower()}s", True, reports=not kind.startswith("Silent"))
+
     async def logs(self, *_: Any, **__: Any) -> str:
         """As the client's."""
         return self._log
@@ -60,10 +65,10 @@ class StubCluster:
         self.opened += 1
         yield _StubMirror(self, kind)
 
-    async def wait(self, name: ObjectName, deadline: float = 60) -> float:
+    async def wait(self, name: ObjectName, deadline: float = 60, rules: Rules = NO_RULES) -> float:
         """Wait for one object; the second at which it was steady."""
         api, mirrors = cast(Api, self), cast(Mirrors, self)
-        await wait_ready([name], api, mirrors, deadline, self.news.append, self.clock)
+        await wait_ready([name], api, mirrors, deadline, self.news.append, self.clock, rules=rules)
         return self.seconds
 
 

@@ -3,10 +3,12 @@
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_platform.release.difference import difference
+from tests.objects import obj, version_of
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
 VALUES = st.recursive(
@@ -19,7 +21,7 @@ SECRET_TEXT = st.text("ABCDEFGH0123456789=", min_size=8, max_size=12)
 
 
 def of(body: dict[str, Any], kind: str = "ConfigMap", **metadata: Any) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": "a", **metadata}, **body}
+    return {"apiVersion": version_of(kind), "kind": kind, "metadata": {"name": "a", **metadata}, **body}
 
 
 @given(BODIES)
@@ -116,3 +118,36 @@ def test_fields_that_an_object_leaves_to_others_make_no_difference_and_all_else_
 
     changes = difference(thing(3, 2, delete=["a"]), thing(1, 1))
     assert [change.path for change in changes] == ["spec.groups[0].size", "spec.replicas"]
+
+
+def test_the_rules_of_an_aggregated_role_are_its_controller_s_and_those_of_another_role_are_not() -> None:
+    filled = {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}
+    collects = {"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to": "view"}}]}}
+    live, desired = of(filled | collects, "ClusterRole"), of({"rules": []} | collects, "ClusterRole")
+    assert difference(live, desired) == ()
+    assert difference(live, of({"aggregationRule": {}, "rules": []}, "ClusterRole"))
+    assert difference(of(filled, "ClusterRole"), of({"rules": []}, "ClusterRole"))
+    assert difference({**live, "apiVersion": "x.org/v1"}, {**desired, "apiVersion": "x.org/v1"})
+
+
+BUNDLES = {
+    "ValidatingWebhookConfiguration": lambda config: {"webhooks": [{"name": "a", "clientConfig": config}]},
+    "MutatingWebhookConfiguration": lambda config: {"webhooks": [{"name": "a", "clientConfig": config}]},
+    "CustomResourceDefinition": lambda config: {"spec": {"conversion": {"webhook": {"clientConfig": config}}}},
+    "APIService": lambda config: {"spec": config},
+}
+
+
+@pytest.mark.parametrize("empty", [{}, {"caBundle": ""}, {"caBundle": None}, {"caBundle": "Cg=="}], ids=str)
+@pytest.mark.parametrize("kind", BUNDLES)
+def test_a_ca_bundle_that_a_chart_leaves_empty_is_filled_in_by_others(kind: str, empty: dict[str, Any]) -> None:
+    body = BUNDLES[kind]
+    live = of(body({"caBundle": "bGl2ZQ=="}), kind)
+    assert difference(live, of(body(empty), kind)) == ()
+    assert difference(live, of(body({"caBundle": "b3RoZXI="}), kind))
+    assert difference({**live, "kind": "Thing"}, {**of(body(empty), kind), "kind": "Thing"})
+
+
+def test_a_kind_of_another_group_that_is_called_secret_hides_nothing() -> None:
+    live, desired = (obj("Secret", api_version="example.com/v1") | {"data": {"a": value}} for value in ("x", "y"))
+    assert [str(change) for change in difference(live, desired)] == ["data.a: x → y"]

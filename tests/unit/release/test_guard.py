@@ -47,7 +47,6 @@ RISKS = [
     (change(Action.DELETE, "StatefulSet"), "delete:StatefulSet/here/db"),
     (change(Action.DELETE, "Cluster"), "delete:Cluster/here/db"),
     (change(Action.REFUSED, "StatefulSet"), "recreate:StatefulSet/here/db"),
-    (change(Action.REFUSED, "PersistentVolumeClaim"), "recreate:PersistentVolumeClaim/here/db"),
     (change(Action.UPDATE, "StatefulSet", before=3, after=1), "scale-down:StatefulSet/here/db"),
 ]
 each_risk = pytest.mark.parametrize(("change_", "word"), RISKS, ids=[word for _, word in RISKS])
@@ -204,3 +203,13 @@ def test_a_restart_under_a_lost_volume_needs_a_word_though_nothing_changes() -> 
     assert f"--redeploy --confirm {word}" in caught.value.fix
     guard(plan(), True, [word], [LOST], redeploy=True)
     guard(plan(), True, [], [], redeploy=True)
+
+
+def test_a_secret_that_a_chart_draws_anew_takes_a_word_where_data_is_kept() -> None:
+    name = ObjectName("v1", "Secret", "here", "auth")
+    drawn = FieldChange("data.password", "(hidden)", "(hidden)", ("data", "password"), drawn=True)
+    drawing = Change(Action.UPDATE, name, (drawn,))
+    assert words(plan(drawing)) == ["generate:Secret/here/auth"]
+    assert words(plan(drawing), stateful=False) == []
+    written = dataclasses.replace(drawing, fields=(dataclasses.replace(drawn, drawn=False),))
+    assert words(plan(written)) == []

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from carbon_platform.release.difference import LEFT_TO_OTHERS, difference
 from carbon_platform.release.managed_fields import Owner, additions, autoscaled, owner, owners, without
+from carbon_platform.spec.rules import Rules
 from tests.objects import version_of
 
 NAMES = st.text("abc", min_size=1, max_size=2)
@@ -97,7 +98,7 @@ def test_people_and_unknown_programs_add(manager: str) -> None:
     obj = of({"data": {"a": "1", "b": "2"}}, entry("helm", {"data": {"a": "1"}}), entry(manager, {"data": {"b": "2"}}))
     assert additions(obj) == (("f:data", "f:b"),)
     assert without(obj, additions(obj))["data"] == {"a": "1"}
-    assert additions(obj, others=[manager]) == ()
+    assert additions(obj, Rules(managers=[manager])) == ()
 
 
 @pytest.mark.parametrize("subresource", ["status", "scale"])

@@ -8,21 +8,22 @@ from collections.abc import Iterable, Mapping
 from carbon_platform.cluster.client import Api
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import CarbonError
+from carbon_platform.health.beside import beside
 from carbon_platform.health.cause import Kind
 from carbon_platform.health.diagnosis import owned_pods, pod_cause
 from carbon_platform.health.status import may_own_pods
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.desired import wanted
 from carbon_platform.records import Record, current, stale_because
 from carbon_platform.release.copies import Copied
-from carbon_platform.release.desired import Desired, desired_of
-from carbon_platform.release.history import latest
+from carbon_platform.release.desired import Desired
 from carbon_platform.release.plan import Plan, plan
 from carbon_platform.release.prepare import preparation
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component, Platform
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class Planned:
     """One component as it is: what applying would change, and whether it is proven to work."""
 
     component: Component
@@ -39,7 +40,7 @@ class Look:
     """What it is waiting for that a run can't give: an image that can't be had, a need that is blocked."""
 
 
-async def look(platform: Platform, keys: Iterable[str], session: Session) -> dict[str, Look]:
+async def plans_of(platform: Platform, keys: Iterable[str], session: Session) -> dict[str, Planned]:
     """A look at each component, all at once. What can't be looked at has something to do: the run will tell why."""
     records = session.records.all()
     chosen = [key for key in platform.order if key in set(keys)]
@@ -47,7 +48,7 @@ async def look(platform: Platform, keys: Iterable[str], session: Session) -> dic
     return _blocked_below({one.component.key: one for one in looks}, chosen)
 
 
-def _blocked_below(looks: dict[str, Look], order: Iterable[str]) -> dict[str, Look]:
+def _blocked_below(looks: dict[str, Planned], order: Iterable[str]) -> dict[str, Planned]:
     """What is not applied yet and needs something blocked is blocked with it: a run could only say so again."""
     for key in order:
         one = looks[key]
@@ -57,27 +58,25 @@ def _blocked_below(looks: dict[str, Look], order: Iterable[str]) -> dict[str, Lo
     return looks
 
 
-async def _look(component: Component, records: Mapping[str, Record], session: Session) -> Look:
+async def _look(component: Component, records: Mapping[str, Record], session: Session) -> Planned:
     record = records.get(component.key, Record(component.key))
     try:
         return await (_look_at_release if component.release else _look_at_content)(component, record, records, session)
     except CarbonError as error:
-        return Look(component, record, None, (), error.summary, error)
+        return Planned(component, record, None, (), error.summary, error)
 
 
 async def _look_at_release(
     component: Component, record: Record, records: Mapping[str, Record], session: Session
-) -> Look:
-    assert component.release is not None, "content is looked at by its own type"
-    revision = await latest(session.api, component.release)
-    desired = await desired_of(component, revision, session.helm, session.api, session.settings.cache)
+) -> Planned:
+    desired = await wanted(component, session)
     planned, unprepared = await asyncio.gather(
         plan(component, desired, session.api), preparation(component, session.api)
     )
     if record.blocked and record.digest == component.digest and planned.empty and not unprepared:
         image = await _missing_image(desired, session.api)
         if image:
-            return Look(component, record, planned, (), "", blocked=image)
+            return Planned(component, record, planned, (), "", blocked=image)
     reason = ""
     if planned.revision is None:
         reason = "not installed"
@@ -95,7 +94,7 @@ async def _look_at_release(
     elif planned.revision.by_somebody_else(record.revision):
         reason = f"revision {planned.revision.number} was made {planned.revision.made}, and not by Carbon"
     reason = reason or _unproven(component, record, records)
-    return Look(component, record, planned, (), reason, outdated=unprepared.outdated)
+    return Planned(component, record, planned, (), reason, outdated=unprepared.outdated)
 
 
 async def _missing_image(desired: Desired, api: Api) -> str:
@@ -104,8 +103,9 @@ async def _missing_image(desired: Desired, api: Api) -> str:
     owners = [obj for obj in desired.objects if may_own_pods(obj) and "namespace" in obj["metadata"]]
     for namespace in {obj["metadata"]["namespace"] for obj in owners}:
         pods, events = await asyncio.gather(api.list("v1", "Pod", namespace), api.list("v1", "Event", namespace))
+        between = await beside(owners, pods, namespace, api)
         for obj in owners:
-            for pod in owned_pods(obj, pods) if obj["metadata"]["namespace"] == namespace else ():
+            for pod in owned_pods(obj, pods, between) if obj["metadata"]["namespace"] == namespace else ():
                 told = [e for e in events if e.get("involvedObject", {}).get("uid") == pod["metadata"]["uid"]]
                 cause = pod_cause(pod, told, now)
                 if cause and cause.kind is Kind.IMAGE:
@@ -115,17 +115,17 @@ async def _missing_image(desired: Desired, api: Api) -> str:
 
 async def _look_at_content(
     component: Component, record: Record, records: Mapping[str, Record], session: Session
-) -> Look:
+) -> Planned:
     assert component.content is not None, "a component is a release or content"
     unproven = _unproven(component, record, records)
     unprepared = await preparation(component, session.api)
     if not record.verified_at or unprepared.missing:
         # Never applied: what it lives in may not be there yet, so asking it would only wait for nothing.
-        return Look(component, record, None, (), unproven or "not applied")
+        return Planned(component, record, None, (), unproven or "not applied")
     async with asyncio.timeout(session.settings.check_seconds):
         changes = tuple(await component.content.plan(session.reach(component)))
     reason = f"{len(changes)} differences in its content" if changes else "; ".join(map(str, unprepared.outdated))
-    return Look(component, record, None, changes, reason or unproven, outdated=unprepared.outdated)
+    return Planned(component, record, None, changes, reason or unproven, outdated=unprepared.outdated)
 
 
 def _unproven(component: Component, record: Record, records: Mapping[str, Record]) -> str:

@@ -5,18 +5,18 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from carbon_platform.cluster.client import Api
+from carbon_platform.cluster.endpoints import KIND, OF_SERVICE, ready
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind
-from carbon_platform.errors import CarbonError
+from carbon_platform.errors import CarbonError, Unreachable
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_record, of_release
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.status import condition, status
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.desired import deployed
 from carbon_platform.records import Record
-from carbon_platform.release.desired import stored
-from carbon_platform.release.history import latest
 from carbon_platform.release.plan import compare
+from carbon_platform.session import Session
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Component, Platform
 
@@ -33,7 +33,7 @@ class Finding:
     """The lowest broken thing that it needs; empty when the cause is its own."""
 
 
-async def examine(platform: Platform, keys: Iterable[str], session: Session) -> tuple[list[Finding], list[Symptom]]:
+async def examination(platform: Platform, keys: Iterable[str], session: Session) -> tuple[list[Finding], list[Symptom]]:
     """What is broken, root causes first; and what is wrong with the cluster's nodes. Raises Unreachable."""
     records, limit = session.records.all(), asyncio.Semaphore(_AT_ONCE)
     chosen = [key for key in platform.order if key in graph.closure(platform.needs, keys)]
@@ -41,7 +41,12 @@ async def examine(platform: Platform, keys: Iterable[str], session: Session) -> 
     async def one(key: str) -> tuple[Symptom, ...]:
         component = platform.components[key]
         async with limit:
-            return await symptoms_of(component, records.get(key, Record(key)), session)
+            try:
+                return await symptoms_of(component, records.get(key, Record(key)), session)
+            except Unreachable:
+                raise
+            except CarbonError as error:  # about one of its objects: the others are told all the same
+                return (Symptom(Sign.UNREADY, f"component {key}", error.told, fix=error.fix),)
 
     nodes, found = await asyncio.gather(_nodes(session.api), asyncio.gather(*(one(key) for key in chosen)))
     return findings(dict(zip(chosen, found, strict=True)), platform.needs, platform.order), nodes
@@ -66,23 +71,22 @@ async def symptoms_of(component: Component, record: Record, session: Session) ->
     if component.release is None:
         return tuple(checks)
     api = session.api
-    revision = await latest(api, component.release)
-    if revision is None:
+    desired = await deployed(component, session)
+    if desired is None:
         if record.verified_at:
             gone = f"Helm has no revision of it in {component.release.namespace}"
             checks.insert(
                 0, Symptom(Sign.MISSING, f"release {component.release.name}", gone, fix=f"carbon up {component.key}")
             )
         return tuple(checks)
-    desired = await stored(component, revision, api, session.settings.cache)
     objects = desired.everything
     names = [ObjectName.of(obj) for obj in objects]
     live = dict(zip(names, await asyncio.gather(*(api.find(name) for name in names)), strict=True))
     there = [obj for obj in objects if live[ObjectName.of(obj)] is not None]
-    compared = await asyncio.gather(*(compare(obj, api, component.drift.managers) for obj in there))
+    compared = await asyncio.gather(*(compare(obj, api, component.rules) for obj in there))
     edits = {ObjectName.of(obj): edits_of(found) for obj, found in zip(there, compared, strict=True)}
     found = of_release(desired, live.get, edits)
-    broken = [obj for obj in live.values() if obj and not status(obj).ready]
+    broken = [obj for obj in live.values() if obj and not status(obj, component.rules).ready]
     found += await _services(objects, live, api)
     return (*await explain(found, broken, api), *checks)
 
@@ -96,11 +100,8 @@ async def _services(objects: Iterable[Object], live: Mapping[ObjectName, Object 
 
 async def _endpoints(service: Object, api: Api) -> list[Symptom]:
     name = ObjectName.of(service)
-    labels = f"kubernetes.io/service-name={name.name}"
-    slices = await api.list("discovery.k8s.io/v1", "EndpointSlice", name.namespace, labels=labels)
-    every = service["spec"].get("publishNotReadyAddresses")
-    endpoints = [one for piece in slices for one in piece.get("endpoints") or ()]
-    if any(every or one.get("conditions", {}).get("ready") is not False for one in endpoints):
+    slices = await api.list(*KIND, name.namespace, labels=f"{OF_SERVICE}={name.name}")
+    if any(ready(slices, every=bool(service["spec"].get("publishNotReadyAddresses")))):
         return []
     selector = ", ".join(f"{k}={v}" for k, v in sorted(service["spec"]["selector"].items()))
     why = f"no ready pod stands behind it: its selector is {selector}"
@@ -111,9 +112,9 @@ async def _endpoints(service: Object, api: Api) -> list[Symptom]:
 async def _nodes(api: Api) -> list[Symptom]:
     found = []
     for node in await api.list("v1", "Node"):
-        ready = condition(node, "Ready")
-        if ready.get("status") != "True":
-            why = str(ready.get("message") or ready.get("reason") or "it says nothing of itself")
+        told = condition(node, "Ready")
+        if told.get("status") != "True":
+            why = str(told.get("message") or told.get("reason") or "it says nothing of itself")
             name = ObjectName.of(node)
             found.append(Symptom(Sign.UNREADY, str(name), f"not ready: {why}", fix="see the node and its kubelet"))
     return found

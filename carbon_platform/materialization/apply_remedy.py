@@ -19,6 +19,7 @@ from carbon_platform.release.copies import Copied, copies_read
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.history import Revision, revisions
 from carbon_platform.spec.platform import Component
+from carbon_platform.spec.rules import NO_RULES, Rules
 
 IDEMPOTENT = "carbon/idempotent"
 """Annotation with which a chart says of a Job that running it twice does no harm."""
@@ -49,7 +50,7 @@ async def restart_readers(
 async def _delete_failed_jobs(desired: Desired, api: Api) -> list[ObjectName]:
     failed = []
     for obj in desired.objects:
-        if group_kind(obj) == "Job.batch" and may_run_again(obj):
+        if group_kind(obj) == "Job.batch" and may_run_again(obj, desired.rules):
             name = ObjectName.of(obj)
             live = await api.get(name)
             if live is not None and status(live).failed:
@@ -58,9 +59,10 @@ async def _delete_failed_jobs(desired: Desired, api: Api) -> list[ObjectName]:
     return failed
 
 
-def may_run_again(job: dict[str, object]) -> bool:
-    """True when its chart says that running it twice does no harm."""
-    return bool(readable(job)["metadata"].get("annotations", {}).get(IDEMPOTENT) == "true")
+def may_run_again(job: Object, rules: Rules = NO_RULES) -> bool:
+    """True when its chart, or its definition, says that running it twice does no harm."""
+    annotations = readable(job)["metadata"].get("annotations", {})
+    return annotations.get(IDEMPOTENT) == "true" or rules.may_run_twice(job)
 
 
 async def roll_back_target(component: Component, record: Record, api: Api) -> Revision:

@@ -7,23 +7,23 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.cluster.watch import Mirror, wait_until
-from carbon_platform.health.diagnosis import REPLACED_BY, outdated_pods
+from carbon_platform.health.diagnosis import outdated_pods, replaced_by
 from carbon_platform.materialization.outcome import Steps
-from carbon_platform.materialization.session import Session
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.volumes import end_pod
+from carbon_platform.session import Session
 
 _GONE_SECONDS = 60.0
 
 
 def _declared(desired: Desired) -> list[Object]:
-    return [obj for obj in desired.objects if REPLACED_BY in (obj["metadata"].get("annotations") or {})]
+    return [obj for obj in desired.objects if replaced_by(obj, desired.rules)]
 
 
 async def outdated(desired: Desired, api: Api) -> bool:
     """True when a custom resource of the release still has pods of an earlier template."""
     for obj in _declared(desired):
-        if outdated_pods(obj, await api.list("v1", "Pod", obj["metadata"]["namespace"])):
+        if outdated_pods(obj, await api.list("v1", "Pod", obj["metadata"]["namespace"]), desired.rules):
             return True
     return False
 
@@ -37,7 +37,7 @@ async def replace_pods(desired: Desired, session: Session, steps: Steps, *, ever
     told = []
     for obj in _declared(desired):
         async with session.mirrors.of("v1", "Pod", obj["metadata"]["namespace"]) as mirror:
-            old = outdated_pods(obj, mirror.objects(), every=every)
+            old = outdated_pods(obj, mirror.objects(), desired.rules, every=every)
             for pod in old:
                 told.append(f"replaced {ObjectName.of(pod)}")
                 steps.tell(f"deletes pod {pod['metadata']['name']}: its template changed")

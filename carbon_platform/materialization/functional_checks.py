@@ -11,8 +11,8 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.watch import wait_until
 from carbon_platform.errors import Unreachable
 from carbon_platform.health.nodes import catching_up
-from carbon_platform.materialization.session import Session
 from carbon_platform.records import CheckResult
+from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component
 
 _Seen = TypeVar("_Seen")
@@ -21,7 +21,7 @@ _LOOK_AGAIN_SECONDS = 2.0
 """That a node is back for long enough no event tells."""
 
 
-async def checked(component: Component, session: Session, settle: float) -> list[CheckResult]:
+async def functional_checks(component: Component, session: Session, settle: float) -> list[CheckResult]:
     """The result of every functional check, undisturbed. One that fails is tried again for `settle` seconds."""
 
     async def look() -> list[CheckResult]:

@@ -9,19 +9,25 @@ from typing import TypeVar
 
 from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.errors import RequestFailed
+from carbon_platform.cluster.listing import Present
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind, is_custom
 from carbon_platform.cluster.shape import readable
 from carbon_platform.errors import Unreachable
-from carbon_platform.health.diagnosis import owned_pods
+from carbon_platform.health.beside import beside
+from carbon_platform.health.diagnosis import owned, owned_pods
 from carbon_platform.health.events import NEVER, moment
+from carbon_platform.health.ownership import with_owned
 from carbon_platform.health.state import Sight, State, state
-from carbon_platform.health.status import may_own_pods, status
+from carbon_platform.health.status import may_own_pods
 from carbon_platform.health.steadiness import unsteady
-from carbon_platform.materialization.session import open_session
 from carbon_platform.records import CheckResult, Record
+from carbon_platform.release.desired import stored
 from carbon_platform.release.history import Revision, newest_of_each
 from carbon_platform.release.lease import live_holders
+from carbon_platform.release.plan import BY_HELM
+from carbon_platform.release.vanished import vanishes
+from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings
 from carbon_platform.spec.platform import Component, Platform
 
@@ -29,7 +35,7 @@ _Found = TypeVar("_Found")
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class ComponentStatus:
     """One component as `carbon status` tells it."""
 
     component: Component
@@ -44,7 +50,7 @@ class Seen:
 _KINDS = (("v1", "Pod"), ("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"))
 
 
-async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tuple[list[Seen], str]:
+async def statuses(platform: Platform, keys: Sequence[str], settings: Settings) -> tuple[list[ComponentStatus], str]:
     """Every component of `keys`, and why the cluster can't be reached (empty when it can)."""
     try:
         async with open_session(settings) as session:
@@ -57,19 +63,31 @@ async def see(platform: Platform, keys: Sequence[str], settings: Settings) -> tu
             )
             mine = [o for objects in live for o in objects if o["metadata"].get("namespace") in namespaces]
 
-            async def one(component: Component) -> Seen:
+            present = Present(session.api)
+
+            async def one(component: Component) -> ComponentStatus:
                 name = (component.namespace, component.release_name)
                 revision = revisions.get(name) if component.release else None
                 try:
                     custom = await _custom_resources(revision, component, session.api) if revision else []
+                    gone = await _gone(revision, component, session, present) if revision else []
+                    pods = [o for o in mine if group_kind(o) == "Pod"]
+                    between = await beside(custom, pods, component.namespace, session.api)
                 except RequestFailed as error:  # its kind can't be served, all others can
-                    return Seen(component, State.UNKNOWN, error.told, None, 0, 0, ())
-                return _seen(component, revision, writers.get(name), [*mine, *custom], records)
+                    return ComponentStatus(component, State.UNKNOWN, error.told, None, 0, 0, ())
+                return _seen(component, revision, writers.get(name), [*mine, *custom], between, records, gone)
 
             return list(await asyncio.gather(*(one(platform.components[key]) for key in keys))), ""
     except Unreachable as error:
         unknown, reason = state(None, Record(""), "", "", {})
-        return [Seen(platform.components[key], unknown, reason, None, 0, 0, ()) for key in keys], str(error)
+        return [ComponentStatus(platform.components[key], unknown, reason, None, 0, 0, ()) for key in keys], str(error)
+
+
+async def _gone(revision: Revision, component: Component, session: Session, present: Present) -> list[ObjectName]:
+    """What the revision applied and is there no more, or goes: what is gone is not verified, whoever watched it."""
+    desired = await stored(component, revision, session.api, session.settings.cache)
+    names = [ObjectName.of(obj) for obj in desired.objects if not vanishes(obj)]
+    return await present.missing(names, BY_HELM)
 
 
 async def _custom_resources(revision: Revision, component: Component, api: Api) -> list[Object]:
@@ -98,15 +116,19 @@ def _seen(
     revision: Revision | None,
     writer: str | None,
     live: Sequence[Object],
+    between: Sequence[Object],
     records: Mapping[str, Record],
-) -> Seen:
+    gone: Sequence[ObjectName],
+) -> ComponentStatus:
     record = records.get(component.key, Record(component.key))
     own = [o for o in live if component.release and _of_release(o, component)]
     owners = [o for o in own if may_own_pods(o)]
     live_pods = [o for o in live if group_kind(o) == "Pod"]
-    pods = list({p["metadata"]["uid"]: p for o in owners for p in owned_pods(o, live_pods)}.values())
-    unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o in owners if not (s := status(o)).ready]
+    pods = list({p["metadata"]["uid"]: p for o in owners for p in owned_pods(o, live_pods, between)}.values())
+    states = [(o, with_owned(o, owned(o, live_pods, between), component.rules)) for o in owners]
+    unready = [f"{o['kind']} {o['metadata']['name']}: {s.message}" for o, s in states if not s.ready]
     unready += unsteady(pods, moment(record.changed_at) or NEVER, datetime.datetime.now(datetime.UTC))
+    unready += [f"{name.kind} {name.name} is gone" for name in gone]
     if revision is not None and revision.pending:
         unready.append(f"revision {revision.number} is {revision.status}")
     sight = Sight(
@@ -119,7 +141,7 @@ def _seen(
     now, reason = state(sight, record, component.digest, component.checks_digest, needs)
     running = sum(_running(pod) for pod in pods)
     checks = record.checks if sight.installed else ()
-    return Seen(component, now, reason, revision.number if revision else None, running, len(pods), checks)
+    return ComponentStatus(component, now, reason, revision.number if revision else None, running, len(pods), checks)
 
 
 def _of_release(obj: Object, component: Component) -> bool:
