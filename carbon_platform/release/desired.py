@@ -29,7 +29,7 @@ _FORMAT = "2"
 """Part of every name in the cache: raise it when what is cached changes shape."""
 
 _NOTHING = "# nothing\n"
-"""With no text at all Helm would apply its own render: namespaces, and what follows from kinds that came first."""
+"""With no text at all, Helm would apply a render of its own: namespaces, and what follows from kinds made before."""
 
 Drawn = Mapping[ObjectName, frozenset[Steps]]
 """For each object, the fields that are others at each render."""

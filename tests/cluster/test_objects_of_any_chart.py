@@ -9,8 +9,8 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.drift.compare import compare
 from carbon_platform.drift.drift import Verdict
 from carbon_platform.errors import Blocked, DataAtRisk
-from carbon_platform.materialization.look import look
-from carbon_platform.materialization.session import Session
+from carbon_platform.inspect.plans import plans_of
+from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 from tests.cluster.waiting import until
 
@@ -27,7 +27,7 @@ def chart(platform: Platform, text: str, **more: object) -> None:
 
 async def rests(platform: Platform, session: Session) -> None:
     """Fails unless what was deployed is as desired, and deploying it again does nothing."""
-    found = (await look(platform.load(), ["app"], session))["app"]
+    found = (await plans_of(platform.load(), ["app"], session))["app"]
     assert found.error is None
     assert found.plan is not None
     assert [(str(change.object), change.action, change.fields) for change in found.plan.changes] == []
