@@ -21,7 +21,13 @@ _COLOURS = {
     Verdict.FAILED: "red",
     Verdict.UNKNOWN: "yellow",
 }
-_SIGNS = {Deed.DELETED: ("-", "red"), Deed.EDITED: ("~", "yellow"), Deed.ADDED: ("+", "yellow")}
+_SIGNS = {
+    Deed.DELETED: ("-", "red"),
+    Deed.EDITED: ("~", "yellow"),
+    Deed.ADDED: ("+", "yellow"),
+    Deed.REVISED: ("!", "yellow"),
+    Deed.OWNED: ("x", "red"),
+}
 _FINE = {Verdict.IN_SYNC, Verdict.ABSENT, Verdict.DEPLOYING}
 
 

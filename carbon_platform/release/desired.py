@@ -10,13 +10,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
-from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.release.difference import Steps, difference
 from carbon_platform.release.documents import Document, documents
 from carbon_platform.release.helm import Helm
@@ -211,28 +210,36 @@ def _marked(obj: Object, labels: Mapping[str, str], annotations: Mapping[str, st
 
 def drawn_between(one: Sequence[Object], other: Sequence[Object]) -> Drawn:
     """The fields in which two renders of the same inputs differ."""
-    second = {ObjectName.of(obj): obj for obj in other}
-    found = {}
-    for obj in one:
-        twin = second.get(ObjectName.of(obj))
-        fields = difference(obj, twin) if twin else ()
-        if fields:
-            found[ObjectName.of(obj)] = frozenset(field.steps for field in fields)
-        elif twin is None:
-            found[ObjectName.of(obj)] = frozenset({()})
-    return found
+    pairs, _ = _pairs(one, other)
+    found = {ObjectName.of(obj): _differing(obj, twin) for obj, twin in pairs if twin}
+    return {name: fields for name, fields in found.items() if fields}
 
 
 def _same(one: Sequence[Object], other: Sequence[Object], drawn: Drawn) -> bool:
-    """True when the two make the same, but for what is drawn. An object with a drawn name has no twin: kinds count."""
-    first, second = ({ObjectName.of(obj): obj for obj in objects} for objects in (one, other))
-    for one_of_both in first.keys() & second.keys():
-        fields = {field.steps for field in difference(first[one_of_both], second[one_of_both])}
-        if not fields <= drawn.get(one_of_both, frozenset()):
-            return False
-    named = [i for i in first.keys() - second.keys() if () not in drawn.get(i, ())]
-    only = Counter(i.group_kind for i in first.keys() - second.keys())
-    return not named and only == Counter(i.group_kind for i in second.keys() - first.keys())
+    """True when the two make the same, but for what is drawn."""
+    pairs, left = _pairs(one, other)
+    return not left and all(
+        twin is not None and _differing(obj, twin) <= drawn.get(ObjectName.of(obj), frozenset()) for obj, twin in pairs
+    )
+
+
+def _differing(one: Object, other: Object) -> frozenset[Steps]:
+    return frozenset(field.steps for field in difference(one, other))
+
+
+def _pairs(one: Sequence[Object], other: Sequence[Object]) -> tuple[list[tuple[Object, Object | None]], list[Object]]:
+    """Each object with what it is in the other render, and what of that is left.
+
+    That is the one of its name; where there is none, as names are drawn too, that of its kind which is most like it.
+    """
+    second = {ObjectName.of(obj): obj for obj in other}
+    pairs: list[tuple[Object, Object | None]] = [(obj, second.pop(ObjectName.of(obj), None)) for obj in one]
+    for index, (obj, twin) in enumerate(pairs):
+        alike = [name for name in second if twin is None and name.group_kind == group_kind(obj)]
+        if alike:
+            likest = min(alike, key=lambda name: len(_differing(obj, second[name])))
+            pairs[index] = obj, second.pop(likest)
+    return pairs, list(second.values())
 
 
 async def _render(release: Release, made_of: Inputs, helm: Helm, cache: Path, *, upgrade: bool, server: bool) -> str:

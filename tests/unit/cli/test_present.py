@@ -7,11 +7,14 @@ import sys
 
 import pytest
 
+from carbon_platform.cli import drift, plan
 from carbon_platform.cli.present import as_json, error_as_json, errors, print_error, print_json, score, table
+from carbon_platform.drift.drift import Deed
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
 from carbon_platform.inspect.status import ComponentStatus
 from carbon_platform.records import CheckResult
+from carbon_platform.release.plan import Action
 from tests.definitions import Definitions
 
 
@@ -84,6 +87,7 @@ def test_an_error_in_json_has_evidence_where_there_is_any() -> None:
 
 SHOW = """
 from carbon_platform.cli.present import COLOURS, console, print_error
+from carbon_platform.drift.drift import Deed
 from carbon_platform.errors import CarbonError
 from rich.text import Text
 for state, colour in COLOURS.items():
@@ -99,3 +103,8 @@ def test_what_is_piped_has_no_colours_and_no_broken_lines() -> None:
     assert "\x1b" not in done.stdout + done.stderr
     assert "long " * 100 + "line" in done.stdout.splitlines()
     assert {state.value for state in State} <= set(done.stdout.splitlines())
+
+
+def test_whatever_is_planned_or_has_drifted_has_a_sign() -> None:
+    assert set(plan._SIGNS) == set(Action)
+    assert set(drift._SIGNS) == set(Deed)

@@ -42,6 +42,18 @@ def test_an_object_with_a_drawn_name_is_the_same_as_the_one_before_it() -> None:
     assert not _same([], [secret("a", "app-applied")], drawn)
 
 
+def test_an_object_with_a_drawn_name_is_another_when_its_content_changed() -> None:
+    drawn = drawn_between([secret("a", "app-x", user="x")], [secret("b", "app-y", user="x")])
+    assert _same([secret("a", "app-x", user="x")], [secret("c", "app-applied", user="x")], drawn)
+    assert not _same([secret("a", "app-x", user="x")], [secret("c", "app-applied", user="old")], drawn)
+
+
+def test_of_several_with_drawn_names_each_is_compared_with_the_one_most_like_it() -> None:
+    now = [secret("a", "app-x", user="x"), secret("b", "app-y", user="y")]
+    again = [secret("b", "app-c", user="y"), secret("a", "app-d", user="x")]
+    assert _same(now, [secret("b", "app-e", user="y"), secret("a", "app-f", user="x")], drawn_between(now, again))
+
+
 def test_an_object_of_another_name_that_is_not_drawn_is_another() -> None:
     assert not _same([secret("a", "new")], [secret("a", "old")], {})
 
