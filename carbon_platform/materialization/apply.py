@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import functools
 import re
 
 from carbon_platform.cluster.client import Api
@@ -128,7 +129,7 @@ async def _upgrade(
         # What the cluster can since kinds were applied first may make another render: the next look sees to that.
         label = f"{LABEL}={rendered.inputs.label(number)}"
         try:
-            upgrade = session.helm.upgrade(release, text, label, _DESCRIPTION, seconds)
+            upgrade = functools.partial(session.helm.upgrade, release, text, label, _DESCRIPTION, seconds)
             return await seen(upgrade, rendered.hooks, session.api, session.mirrors, steps.tell)
         except (Unreachable, HelmFailed) as error:
             if text and isinstance(error, HelmFailed) and _NOT_REPLACED.search(error.cause):

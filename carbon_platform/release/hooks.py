@@ -6,7 +6,7 @@ Helm tells of a hook only when its time is up, and then only that it was.
 import asyncio
 import contextlib
 import datetime
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from carbon_platform.cluster.client import Api
@@ -27,17 +27,24 @@ _Result = TypeVar("_Result")
 
 
 async def seen(
-    running: Awaitable[_Result], hooks: Sequence[Object], api: Api, mirrors: Mirrors, tell: Callable[[str], None]
+    run: Callable[[], Awaitable[_Result]],
+    hooks: Sequence[Object],
+    api: Api,
+    mirrors: Mirrors,
+    tell: Callable[[str], None],
 ) -> _Result:
-    """What `running` (Helm, at work on a release with these hooks) comes to; it is told of each hook meanwhile.
+    """What `run` (Helm, at work on a release with these hooks) comes to; it is told of each hook meanwhile.
 
     `hooks`: with their namespaces. Raises NotReady with the cause as soon as a hook can't end well, and ends Helm then.
     """
     watched = [hook for hook in hooks if (hook["apiVersion"], hook["kind"]) in _RUNNABLE and not _is_test(hook)]
     if not watched:
-        return await running
-    work = asyncio.ensure_future(running)
-    watch = asyncio.create_task(_hopeless(watched, api, mirrors, tell))
+        return await run()
+    # Helm takes those of the time before away first; until then they say nothing of this time.
+    found = await asyncio.gather(*(api.find(ObjectName.of(hook)) for hook in watched if hook["metadata"].get("name")))
+    before = {live["metadata"]["uid"] for live in found if live}
+    work = asyncio.ensure_future(run())
+    watch = asyncio.create_task(_hopeless(watched, before, api, mirrors, tell))
     try:
         await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
         if watch.done() and not work.done():
@@ -64,14 +71,15 @@ def _is_test(hook: Object) -> bool:
     return when(hook).startswith("test")
 
 
-async def _hopeless(hooks: Sequence[Object], api: Api, mirrors: Mirrors, tell: Callable[[str], None]) -> NotReady:
+async def _hopeless(
+    hooks: Sequence[Object], before: Collection[str], api: Api, mirrors: Mirrors, tell: Callable[[str], None]
+) -> NotReady:
     """Why one of the hooks can't end well, once that is plain; runs until it is ended otherwise."""
-    began = datetime.datetime.now(datetime.UTC)
     async with contextlib.AsyncExitStack() as stack:
         wanted = {(hook["apiVersion"], hook["kind"], hook["metadata"]["namespace"]) for hook in hooks}
         wanted |= {(*kind, hook["metadata"]["namespace"]) for hook in hooks for kind in _BESIDE}
         opened = {key: await stack.enter_async_context(mirrors.of(*key)) for key in sorted(wanted)}
-        watching = _Watching(hooks, opened, began, tell)
+        watching = _Watching(hooks, before, opened, tell)
         await wait_until(opened.values(), watching.over, again=_LOOK_AGAIN)
     hook, cause = watching.found()
     words = [*cause.evidence, *await last_words(cause.object, api)]
@@ -88,11 +96,11 @@ class _Watching:
     def __init__(
         self,
         hooks: Sequence[Object],
+        before: Collection[str],
         opened: dict[tuple[str, str, str], Mirror],
-        began: datetime.datetime,
         tell: Callable[[str], None],
     ) -> None:
-        self._hooks, self._opened, self._began, self._tell = hooks, opened, began, tell
+        self._hooks, self._before, self._opened, self._tell = hooks, before, opened, tell
         self._told: dict[str, tuple[str, datetime.datetime]] = {}
         self._found: tuple[Object, Cause] | None = None
 
@@ -117,14 +125,12 @@ class _Watching:
         return False
 
     def _live(self, hook: Object) -> Object | None:
-        """The hook as Helm made it this time; one of an earlier time is taken away before."""
+        """The hook as Helm made it this time."""
         metadata = hook["metadata"]
         mirror = self._opened[(hook["apiVersion"], hook["kind"], metadata["namespace"])]
         live = mirror.get(metadata["namespace"], str(metadata.get("name")))
-        if live is None or live["metadata"].get("deletionTimestamp"):
-            return None
-        made = datetime.datetime.fromisoformat(live["metadata"]["creationTimestamp"])
-        return live if made >= self._began - datetime.timedelta(seconds=1) else None
+        gone = live is None or live["metadata"].get("deletionTimestamp") or live["metadata"]["uid"] in self._before
+        return None if gone else live
 
     def _objects(self, kind: str, hook: Object) -> Iterable[Object]:
         return list(self._opened[("v1", kind, hook["metadata"]["namespace"])].objects())
