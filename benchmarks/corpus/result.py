@@ -38,6 +38,8 @@ class Row:
     """Nothing of the release is left but what the documentation says."""
     refused: bool = False
     """Nothing of it was made."""
+    told: bool = True
+    """Why it was not deployed, if it was not."""
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def note(self, text: str) -> None:
@@ -46,9 +48,9 @@ class Row:
 
     @property
     def right(self) -> bool:
-        """It was deployed and came to rest, or was refused; and nothing is left of it."""
+        """It was deployed and came to rest, or was told why not; and nothing is left of it."""
         steps = [getattr(self, step) for step in COLUMNS]
-        return all(steps) or (self.deployed is False and self.down_clean is not False)
+        return all(steps) or (self.deployed is False and self.told and self.down_clean is not False)
 
 
 def _one_line(text: str) -> str:

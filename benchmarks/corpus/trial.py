@@ -15,6 +15,8 @@ from carbon_platform.local.cluster import LocalCluster
 
 _NEVER = frozenset({"invalid", "refused"})
 """What a plan calls an object that the API server would not take."""
+_NOTHING = "not installed"
+"""What is said of a component of which nothing is there: no reason why that is so."""
 _LOOK_SECONDS = 5.0
 
 
@@ -58,8 +60,10 @@ class Trial:
         if row.deployed:
             return
         row.refused = not simulated.trace(self._cluster, chart).revisions
-        why = done.why or str(told.get("reason", "")) or done.errors
-        row.note(f"{'refused' if row.refused else 'not ready'}: {_first_lines(why)}")
+        reason = str(told.get("reason", ""))
+        why = done.why or ("" if reason == _NOTHING else reason) or done.errors
+        row.told = bool(why.strip())
+        row.note(f"{'refused' if row.refused else 'not ready'}: {_first_lines(why) or 'nobody said why'}")
 
     def _again(self, chart: Chart, row: Row) -> None:
         planned = self._run(chart, "plan", chart.key)

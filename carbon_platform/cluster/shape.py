@@ -77,6 +77,8 @@ _SPEC: _Shape = {
     "type": str,
     "replicas": int,
     "suspend": bool,
+    "volumeClaimTemplates": [dict],
+    "storageClassName": str,
     "nodeName": str,
     "readinessGates": list,
     "selector": {"matchLabels": _texts},

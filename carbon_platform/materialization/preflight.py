@@ -214,7 +214,8 @@ def _new_pods(plan: Plan) -> Iterable[tuple[ObjectName, Mapping[str, Any]]]:
             yield from ((change.object, pod) for pod in pod_specs(desired))
 
 
-async def _storage_problems(plan: Plan, api: Api) -> list[Problem]:
+def storage_classes(plan: Plan) -> dict[str | None, ObjectName]:
+    """The StorageClasses that claims of what the plan makes name, None for the default one; each with who wants it."""
     wanted: dict[str | None, ObjectName] = {}
     for change in plan.changes:
         claims: list[Object] = []
@@ -224,6 +225,11 @@ async def _storage_problems(plan: Plan, api: Api) -> list[Problem]:
             elif change.object.group_kind == "PersistentVolumeClaim":
                 claims = [change.desired]
         wanted |= {readable(claim)["spec"].get("storageClassName"): change.object for claim in claims}
+    return wanted
+
+
+async def _storage_problems(plan: Plan, api: Api) -> list[Problem]:
+    wanted = storage_classes(plan)
     if not wanted:
         return []
     there = {c["metadata"]["name"]: c for c in await api.list("storage.k8s.io/v1", "StorageClass")}

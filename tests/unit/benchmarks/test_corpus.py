@@ -149,6 +149,7 @@ def test_a_chart_is_right_when_all_went_well_or_it_was_told_why_it_can_not_be_de
     assert not _row("a", nothing_healed=None).right
     assert Row("a", "1", planned=True, deployed=False, down_clean=True).right
     assert not Row("a", "1", planned=True, deployed=False, down_clean=False).right
+    assert not Row("a", "1", planned=True, deployed=False, told=False, down_clean=True).right
 
 
 def test_the_table_has_a_line_for_each_chart_with_its_notes() -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.materialization.preflight import needs_problems, quantity, requests, room_problem
+from carbon_platform.materialization.preflight import needs_problems, quantity, requests, room_problem, storage_classes
 from carbon_platform.records import CheckResult, Record
+from carbon_platform.release.plan import Action, Change, Plan
 from carbon_platform.spec.platform import Component
 from tests.definitions import Definitions
 from tests.objects import obj
@@ -204,3 +205,28 @@ def test_a_component_begins_only_on_verified_ground(app: Component, record: Reco
 def test_every_need_that_is_missing_is_told(app: Component) -> None:
     assert [p.fix for p in needs_problems(app, {})] == ["carbon up cache", "carbon up db"]
     assert [p.fix for p in needs_problems(app, {}, waived=["cache"])] == ["carbon up db"]
+
+
+def _made(kind: str, api_version: str, spec: Any) -> Change:
+    desired = {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": "store", "namespace": "here"},
+        "spec": spec,
+    }
+    return Change(Action.CREATE, ObjectName.of(desired), desired=desired)
+
+
+@pytest.mark.parametrize("nothing", [{}, {"volumeClaimTemplates": None}, {"volumeClaimTemplates": []}, None])
+def test_a_stateful_set_may_say_in_any_way_that_it_has_no_volumes(nothing: Any) -> None:
+    assert storage_classes(Plan("store", "", (_made("StatefulSet", "apps/v1", nothing),), None)) == {}
+
+
+def test_a_claim_wants_the_class_it_names_or_the_default_one() -> None:
+    template = {"metadata": {"name": "data"}, "spec": {"storageClassName": "fast"}}
+    changes = (
+        _made("StatefulSet", "apps/v1", {"volumeClaimTemplates": [template, None]}),
+        _made("PersistentVolumeClaim", "v1", {"storageClassName": None}),
+    )
+    found = storage_classes(Plan("store", "", changes, None))
+    assert {name: owner.kind for name, owner in found.items()} == {"fast": "StatefulSet", None: "PersistentVolumeClaim"}
