@@ -209,9 +209,9 @@ async def _may(api: Api, verb: str, group: str, resource: str, namespace: str) -
 def _new_pods(plan: Plan) -> Iterable[tuple[ObjectName, Mapping[str, Any]]]:
     """Pod specs that the plan would start, by the workload they belong to."""
     for change in plan.changes:
-        desired = change.desired
-        if change.action is Action.CREATE and desired and readable(desired)["spec"].get("replicas", 1):
-            yield from ((change.object, pod) for pod in pod_specs(desired))
+        spec = readable(change.desired or {})["spec"]
+        if change.action is Action.CREATE and change.desired and spec.get("replicas", 1) and not spec.get("suspend"):
+            yield from ((change.object, pod) for pod in pod_specs(change.desired))
 
 
 def storage_classes(plan: Plan) -> dict[str | None, ObjectName]:

@@ -38,6 +38,11 @@ async def rests(platform: Platform, session: Session) -> None:
 
 
 SHAPES = {
+    "labels that are no texts": """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: one, labels: {a: 1, b: c}, annotations: {port: 9090, d: e}}
+""",
     "numbers, dates and words": """
 apiVersion: scheduling.k8s.io/v1
 kind: PriorityClass
@@ -106,14 +111,18 @@ metadata: {name: gone}
 spec:
   completions: 0
   ttlSecondsAfterFinished: 0
-  template: {spec: {restartPolicy: Never, containers: [{name: main, image: "local/app:1"}]}}
+  template:
+    spec:
+      restartPolicy: Never
+      tolerations: [{key: kwok.x-k8s.io/node, operator: Exists}]
+      containers: [{name: main, image: "example.invalid/app:1"}]
 ---
 apiVersion: batch/v1
 kind: Job
 metadata: {name: later}
 spec:
   suspend: true
-  template: {spec: {restartPolicy: Never, containers: [{name: main, image: "local/app:1"}]}}
+  template: {spec: {restartPolicy: Never, containers: [{name: main, image: "example.invalid/app:1"}]}}
 """,
 }
 
