@@ -6,7 +6,7 @@ import json
 import math
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Literal
 
 import httpx2
@@ -201,12 +201,7 @@ class Api:
                 for root in ("/api", "/apis")
             ),
         )
-        names: set[str] = set()
-        for group in (group for page in pages for group in page.get("items") or ()):
-            for one in group.get("versions") or ():
-                of = "/".join(part for part in (group["metadata"].get("name", ""), one["version"]) if part)
-                names |= {of, *(f"{of}/{r['responseKind']['kind']}" for r in one["resources"] if "responseKind" in r)}
-        return str(version["gitVersion"]), sorted(names)
+        return str(version["gitVersion"]), known_kinds(pages)
 
     async def resource(self, api_version: str, kind: str) -> Resource:
         """Where a kind lives. Raises MissingKind when the API server does not have it."""
@@ -378,6 +373,20 @@ class Api:
                     yield json.loads(line)
         except httpx2.TransportError as error:
             raise self._unreachable(f"watch {path}", error) from error
+
+
+def known_kinds(pages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What pages of aggregated discovery name, as Helm does: `group/version` and `group/version/Kind`.
+
+    Of an extension API server that does not answer, the version alone is known.
+    """
+    names: set[str] = set()
+    for group in (group for page in pages for group in page.get("items") or ()):
+        for one in group.get("versions") or ():
+            of = "/".join(part for part in (group["metadata"].get("name", ""), one["version"]) if part)
+            found = one.get("resources") or ()
+            names |= {of, *(f"{of}/{r['responseKind']['kind']}" for r in found if "responseKind" in r)}
+    return sorted(names)
 
 
 def configuration(target: Target) -> SingleConfig:
