@@ -73,7 +73,8 @@ def main() -> int:
         report(f"error: {error}")
         return error.exit_code
     if given.page:
-        given.page.write_text(renewed(given.page.read_text(encoding="utf-8"), rows), encoding="utf-8")
+        page = renewed(given.page.read_text(encoding="utf-8"), rows, given.minutes)
+        given.page.write_text(page, encoding="utf-8")
     if given.json:
         told = {"charts": [dataclasses.asdict(row) for row in rows], "minutes": given.minutes}
         print(json.dumps({**told, "summary": summary(rows)}, indent=2))

@@ -82,11 +82,11 @@ def summary(rows: Iterable[Row]) -> str:
     return f"{len(all_rows)} charts: {ended}"
 
 
-def renewed(page: str, rows: Iterable[Row]) -> str:
-    """A page with the table anew between its marks. Raises ValueError when it has none."""
+def renewed(page: str, rows: Iterable[Row], minutes: float) -> str:
+    """A page with the table of a run anew between its marks. Raises ValueError when it has none."""
     rows = list(rows)
     before, mark, rest = page.partition(_MARK)
     _, end, after = rest.partition(_END)
     if not mark or not end:
         raise ValueError(f"the page has no place for the table: {_MARK} … {_END}")
-    return f"{before}{_MARK}\n{summary(rows)}.\n\n{table(rows)}{_END}{after}"
+    return f"{before}{_MARK}\n{summary(rows)}. They rested {minutes:g} minutes beside `carbon ui`.\n\n{table(rows)}{_END}{after}"

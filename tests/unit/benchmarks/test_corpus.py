@@ -172,10 +172,11 @@ def test_what_became_of_all_is_counted() -> None:
 def test_a_page_keeps_everything_but_what_is_between_its_marks() -> None:
     mark = "<!-- corpus: made by python -m benchmarks.corpus FOLDER --page FILE -->"
     page = f"# Charts\n{mark}\nold\n<!-- end of corpus -->\nafter\n"
-    once = renewed(page, [_row("a")])
+    once = renewed(page, [_row("a")], 30)
     assert once.startswith(f"# Charts\n{mark}\n1 charts")
     assert "old" not in once
+    assert "30 minutes" in once
     assert once.endswith("<!-- end of corpus -->\nafter\n")
-    assert renewed(once, [_row("a")]) == once
+    assert renewed(once, [_row("a")], 30) == once
     with pytest.raises(ValueError, match="no place"):
-        renewed("# Charts\n", [])
+        renewed("# Charts\n", [], 30)
