@@ -89,4 +89,5 @@ def renewed(page: str, rows: Iterable[Row], minutes: float) -> str:
     _, end, after = rest.partition(_END)
     if not mark or not end:
         raise ValueError(f"the page has no place for the table: {_MARK} … {_END}")
-    return f"{before}{_MARK}\n{summary(rows)}. They rested {minutes:g} minutes beside `carbon ui`.\n\n{table(rows)}{_END}{after}"
+    told = f"{summary(rows)}. They rested {minutes:g} minutes beside `carbon ui`."
+    return f"{before}{_MARK}\n{told}\n\n{table(rows)}{_END}{after}"
