@@ -52,16 +52,6 @@ def crds_of(files: Iterable[Mapping[str, Any]]) -> list[Object]:
     return found
 
 
-def texts(found: object) -> dict[str, str]:
-    """Labels or annotations as Helm reads them before it adds its own: null is empty; one that is no text spoils all.
-
-    The source of the rule is NestedNullCoercingStringMap of k8s.io/apimachinery.
-    """
-    if not isinstance(found, Mapping) or not all(value is None or isinstance(value, str) for value in found.values()):
-        return {}
-    return {str(key): value or "" for key, value in found.items()}
-
-
 def _objects(value: Any, where: str) -> Iterator[Object]:
     """What is in a document. Anything with `items` is a list (k8s.io/apimachinery, unstructuredJSONScheme)."""
     if value is None:

@@ -38,11 +38,6 @@ async def rests(platform: Platform, session: Session) -> None:
 
 
 SHAPES = {
-    "labels that are no texts": """
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: one, labels: {a: 1, b: c}, annotations: {port: 9090, d: e}}
-""",
     "numbers, dates and words": """
 apiVersion: scheduling.k8s.io/v1
 kind: PriorityClass
@@ -133,6 +128,13 @@ async def test_what_a_chart_writes_comes_to_rest(text: str, platform: Platform, 
     outcome = await platform.up(session)
     assert (outcome.revision, outcome.verified) == (1, True)
     await rests(platform, session)
+
+
+async def test_a_label_that_is_no_text_is_refused_with_its_name(platform: Platform, session: Session) -> None:
+    chart(platform, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one, labels: {a: 1}}\n")
+    with pytest.raises(Blocked, match="nothing was changed") as caught:
+        await platform.up(session)
+    assert "labels.a: expected string" in caught.value.cause
 
 
 async def test_a_job_that_vanished_is_not_run_again(platform: Platform, session: Session, api: Api) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_platform.errors import CarbonError
-from carbon_platform.release.manifest import crds_of, load_objects, texts
+from carbon_platform.release.manifest import crds_of, load_objects
 from carbon_platform.release.yaml_values import Unreadable, read_document
 from tests.objects import obj
 
@@ -218,8 +218,3 @@ def test_of_the_files_in_crds_only_manifests_are_read() -> None:
         file("files/d.yaml", CONFIG % "d"),
     ]
     assert [found["metadata"]["name"] for found in crds_of(files)] == ["a", "b", "c"]
-
-
-def test_labels_are_texts_or_none_at_all() -> None:
-    assert texts({"a": "b", "c": None}) == {"a": "b", "c": ""}
-    assert texts({"a": "b", "c": 1}) == texts(None) == texts([1]) == {}
