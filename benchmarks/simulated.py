@@ -73,15 +73,17 @@ def write_definitions(folder: Path, chosen: Iterable[Release]) -> Path:
     return folder / "defs"
 
 
-def environment(folder: Path, definitions: Path, cluster: LocalCluster, helm: Path) -> dict[str, str]:
+def environment(
+    folder: Path, definitions: Path, cluster: LocalCluster, helm: Path, name: str = "simulated"
+) -> dict[str, str]:
     """What `carbon` is told to work with these definitions on that cluster, with state and cache in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     named = {"context": cluster.layout.context, "kubeconfig": str(cluster.layout.kubeconfig)}
     file = folder / FILE
-    file.write_text(yaml.safe_dump({"environments": {"simulated": {"cluster": named}}}), encoding="utf-8")
+    file.write_text(yaml.safe_dump({"environments": {name: {"cluster": named}}}), encoding="utf-8")
     return {
         "CARBON_ENVIRONMENTS": str(file),
-        "CARBON_ENV": "simulated",
+        "CARBON_ENV": name,
         "CARBON_HOME": str(folder / "home"),
         "CARBON_CACHE": str(folder / "cache"),
         "CARBON_DEFS": str(definitions),

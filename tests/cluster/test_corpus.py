@@ -14,7 +14,7 @@ from benchmarks.simulated import environment
 from carbon_platform.local import programs
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.settings import Settings
-from tests.cluster.platform import CHARTS
+from tests.cluster.platform import CHARTS, ENVIRONMENT
 
 
 def _chart(folder: Path, name: str, **values: object) -> None:
@@ -27,7 +27,7 @@ def trial(cluster: LocalCluster, tmp_path: Path) -> Trial:
     """Of charts in `tmp_path / charts`, on the tests' cluster."""
     helm = programs.ensure(["helm"], Settings().cache, print)["helm"]
     work = tmp_path / "work"
-    return Trial(cluster, Carbon(environment(work, work, cluster, helm), work / "logs"), work)
+    return Trial(cluster, Carbon(environment(work, work, cluster, helm, ENVIRONMENT), work / "logs"), work)
 
 
 def test_a_chart_that_rests_passes_every_step_and_one_that_is_refused_says_why(trial: Trial, tmp_path: Path) -> None:

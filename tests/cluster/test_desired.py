@@ -148,7 +148,7 @@ async def test_what_was_planned_is_what_is_applied(
     platform: Platform, session: Session, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Helm renders once more by itself, and would draw another password."""
-    from carbon_platform.materialization import release as materializing
+    from carbon_platform.inspect import desired as inspected
 
     rendered: list[str] = []
 
@@ -157,7 +157,7 @@ async def test_what_was_planned_is_what_is_applied(
         rendered.extend(o["data"]["password"] for o in found.objects if o["kind"] == "Secret")
         return found
 
-    monkeypatch.setattr(materializing, "desired_of", noted)
+    monkeypatch.setattr(inspected, "desired_of", noted)
     platform.define(chart=chart(platform, {"templates/all.yaml": RANDOM}))
     await platform.up(session)
     release = platform.load().components["app"].release

@@ -91,9 +91,16 @@ with temporary(Path(sys.argv[1]), "carbon-killed", Settings().cache, lambda told
 
 
 @pytest.fixture
-def creator(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that has brought up a control plane in `tmp_path / "c"`, and would go on."""
-    command = [sys.executable, "-c", CREATOR, str(tmp_path / "c")]
+def short() -> Iterator[Path]:
+    """A folder whose path leaves room for those of sockets."""
+    with tempfile.TemporaryDirectory(prefix="carbon-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def creator(short: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that has brought up a control plane in `short / "c"`, and would go on."""
+    command = [sys.executable, "-c", CREATOR, str(short / "c")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -108,9 +115,9 @@ def _children(pid: int) -> list[int]:
 
 
 async def test_when_its_creator_is_killed_a_temporary_control_plane_ends_with_its_data(
-    creator: subprocess.Popen[str], tmp_path: Path
+    creator: subprocess.Popen[str], short: Path
 ) -> None:
-    folder = tmp_path / "c"
+    folder = short / "c"
     assert supervision.ours(folder)
     creator.kill()
 
@@ -121,9 +128,9 @@ async def test_when_its_creator_is_killed_a_temporary_control_plane_ends_with_it
 
 
 async def test_when_who_waits_for_that_is_killed_too_the_next_one_that_is_made_ends_it(
-    creator: subprocess.Popen[str], cluster: LocalCluster, tmp_path: Path
+    creator: subprocess.Popen[str], cluster: LocalCluster, short: Path
 ) -> None:
-    folder, others = tmp_path / "c", _pids(cluster)
+    folder, others = short / "c", _pids(cluster)
     for pid in [*_children(creator.pid), creator.pid]:
         os.kill(pid, signal.SIGKILL)
     creator.wait()
