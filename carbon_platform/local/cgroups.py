@@ -39,6 +39,19 @@ def _folders(name: str, root: Path) -> Iterator[Path]:
             yield parent / name
 
 
+def thaw(name: str, root: Path = ROOT) -> None:
+    """Let whatever is frozen in the cgroup or below it run on: no signal, not even the last one, reaches it before.
+
+    A container is frozen for a moment whenever its limits are written; who was killed in that moment never thaws it.
+    """
+    for folder in _folders(name, root):
+        for file, running in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            for place in folder.rglob(file):
+                with contextlib.suppress(OSError):
+                    if place.read_text(encoding="ascii").strip() not in {running, ""}:
+                        place.write_text(running, encoding="ascii")
+
+
 def processes(name: str, root: Path = ROOT) -> list[int]:
     """Everything that runs in the cgroup or below it."""
     found: set[int] = set()

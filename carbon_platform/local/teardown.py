@@ -26,6 +26,7 @@ _DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
 
 def end_pods(layout: Layout) -> None:
     """End every pod's processes, gently first, and the shims that watched over them."""
+    cgroups.thaw(layout.cgroup)
     processes.end(lambda: cgroups.processes(layout.cgroup), _POD_SECONDS)
     processes.end(lambda: processes.with_command(lambda command: is_shim(command, layout)), _SHIM_SECONDS)
 

@@ -39,3 +39,19 @@ def test_it_is_removed_with_all_below_it_and_others_stay(tmp_path: Path) -> None
     (tmp_path / "memory" / "kubepods").mkdir()
     cgroups.remove("ours", tmp_path)
     assert [entry.name for entry in (tmp_path / "memory").iterdir()] == ["kubepods"]
+
+
+def test_what_was_left_frozen_is_thawed_in_either_version_and_nothing_else_is_written(tmp_path: Path) -> None:
+    for place, text in (
+        ("freezer/ours/kubepods/pod1/freezer.state", "FROZEN\n"),
+        ("freezer/ours/kubepods/pod2/freezer.state", "THAWED\n"),
+        ("freezer/others/freezer.state", "FROZEN\n"),
+        ("ours/pod1/cgroup.freeze", "1\n"),
+    ):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_text(text)
+    cgroups.thaw("ours", tmp_path)
+    assert (tmp_path / "freezer/ours/kubepods/pod1/freezer.state").read_text() == "THAWED"
+    assert (tmp_path / "freezer/ours/kubepods/pod2/freezer.state").read_text() == "THAWED\n"
+    assert (tmp_path / "freezer/others/freezer.state").read_text() == "FROZEN\n"
+    assert (tmp_path / "ours/pod1/cgroup.freeze").read_text() == "0"
