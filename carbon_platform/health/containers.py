@@ -125,6 +125,11 @@ def lasted(run: Mapping[str, Any]) -> float:
     return (ended - began).total_seconds() if began and ended else 0.0
 
 
+def died_with_the_node(run: Mapping[str, Any]) -> bool:
+    """True for a run that ended because its node, or the container runtime of it, did: that is no crash."""
+    return run.get("reason") in _DIED_WITH_THE_NODE
+
+
 def ran(status: ContainerStatus, now: datetime.datetime) -> float | None:
     """Seconds for which the container runs by now; None when it does not."""
     running = (status.get("state") or {}).get("running")
@@ -172,7 +177,7 @@ def _crash(
     pod: Object, status: ContainerStatus, waiting: str, said: str, now: datetime.datetime, *, late: bool
 ) -> Cause | None:
     run, number = last_run(status), status.get("restartCount") or 0
-    if not run or run.get("reason") in _DIED_WITH_THE_NODE or status.get("ready"):
+    if not run or died_with_the_node(run) or status.get("ready"):
         return None
     if late and (not number or outlived(status, now)):
         return None

@@ -13,7 +13,7 @@ from typing import Any
 from carbon_platform.cluster.reach import Object
 from carbon_platform.health import events as told
 from carbon_platform.health import probes
-from carbon_platform.health.containers import MARGIN_SECONDS, ContainerStatus, last_run, lasted, outlived, ran
+from carbon_platform.health.containers import MARGIN_SECONDS, ContainerStatus, died_with_the_node, last_run, lasted, outlived, ran
 
 _UNPROBED_SECONDS = 10.0
 """For a container that nothing asks. The kubelet's first pause before it starts one again that ended is as long: what
@@ -65,7 +65,8 @@ def unproven(pods: Iterable[Object], events: Sequence[Object], now: datetime.dat
 def unsteady(pods: Iterable[Object], since: datetime.datetime, now: datetime.datetime) -> list[str]:
     """The containers that are restarted again and again since then, each with how it ended last.
 
-    Those that ended twice or more, last after `since`, and do not run for longer yet than they did before that.
+    Those that ended twice or more, last by themselves after `since`, and do not run for longer yet than they did
+    before that.
     """
     found = []
     for pod in pods:
@@ -74,7 +75,7 @@ def unsteady(pods: Iterable[Object], since: datetime.datetime, now: datetime.dat
             ended = told.moment(run.get("finishedAt"))
             if number < 2 or ended is None or ended < since or lasted(run) > _FORGOTTEN_SECONDS:
                 continue
-            if not outlived(status, now):
+            if not died_with_the_node(run) and not outlived(status, now):
                 how = run.get("reason") or f"exit code {run.get('exitCode')}"
                 who = f"container {status.get('name')} of pod {pod['metadata']['name']}"
                 found.append(f"{who} was restarted {number} times, last after {lasted(run):.0f} s ({how})")
@@ -112,6 +113,8 @@ def _after_a_crash(status: ContainerStatus) -> tuple[float, str]:
     """A container that was restarted has to outlive what it survived before."""
     before = (status.get("lastState") or {}).get("terminated") or {}
     if not status.get("restartCount") or not before.get("finishedAt") or lasted(before) > _LONGEST_SECONDS:
+        return _NOTHING
+    if died_with_the_node(before):
         return _NOTHING
     return lasted(before) + MARGIN_SECONDS, f"it ended after {lasted(before):.0f} s the last time"
 

@@ -127,6 +127,14 @@ def test_restarts_from_before_the_last_change_are_over() -> None:
     assert unsteady([looping(3, 17)], NOW - datetime.timedelta(seconds=10), NOW) != []
 
 
+def test_what_died_with_its_node_did_not_crash() -> None:
+    """A node that was restarted twice within ten minutes: every container of it ended twice, and none by itself."""
+    died = run(49, 9, 255, "Unknown")
+    found = one(running(1, restartCount=2, lastState=died), readinessProbe=READINESS)
+    assert unsteady([found], LONG_AGO, NOW) == []
+    assert left(found) == 0
+
+
 ENDS = st.none() | st.builds(lambda began, lasted: run(began + lasted, began), st.floats(0, 900), st.floats(0, 900))
 
 
