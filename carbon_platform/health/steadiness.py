@@ -13,7 +13,15 @@ from typing import Any
 from carbon_platform.cluster.reach import Object
 from carbon_platform.health import events as told
 from carbon_platform.health import probes
-from carbon_platform.health.containers import MARGIN_SECONDS, ContainerStatus, died_with_the_node, last_run, lasted, outlived, ran
+from carbon_platform.health.containers import (
+    MARGIN_SECONDS,
+    ContainerStatus,
+    died_with_the_node,
+    last_run,
+    lasted,
+    outlived,
+    ran,
+)
 
 _UNPROBED_SECONDS = 10.0
 """For a container that nothing asks. The kubelet's first pause before it starts one again that ended is as long: what
