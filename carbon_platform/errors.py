@@ -1,6 +1,8 @@
 """The one family of foreseeable failures. Each is told to a person as what failed, why, and what to do."""
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 _CAUSE, _FIX, _EVIDENCE = "cause: ", "fix: ", "  | "
 
@@ -81,3 +83,26 @@ class CheckFailed(CarbonError):
 
 class Blocked(CarbonError):
     """A need, an image or a program is missing; nothing was changed."""
+
+
+class Crash(CarbonError):
+    """What nobody foresaw: a defect of Carbon, or of a check or a content type. It is about one thing only."""
+
+
+_PACKAGE = Path(__file__).parent
+_PLACES = 3
+
+
+def foreseen(error: Exception, what: str) -> CarbonError:
+    """The error itself, where somebody foresaw it; else a Crash that says what failed and where in the code.
+
+    One component's crash is told where it is met, so that it never ends what is done for the others.
+    """
+    if isinstance(error, CarbonError):
+        return error
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(_PACKAGE)
+    ]
+    places = [f"{Path(f.filename).relative_to(_PACKAGE.parent)}:{f.lineno} in {f.name}" for f in frames[-_PLACES:]]
+    told = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return Crash(what, told, "this is a mistake in the code: report it with these lines", places)

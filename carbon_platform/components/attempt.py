@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 
-from carbon_platform.errors import CarbonError, Overtaken, Unreachable
+from carbon_platform.errors import Overtaken, Unreachable, foreseen
 from carbon_platform.healing.incidents import book_of
 from carbon_platform.healing.loop import Request
 from carbon_platform.materialization.outcome import Outcome
@@ -67,12 +67,9 @@ class RunningAttempt:
         book.started(self._incident, self._number, str(this_process()), self._run_id, time.time())
         try:
             yield
-        except CarbonError as error:
-            self._cut_short = isinstance(error, Unreachable | Overtaken)
-            self._result = error.told
-            raise
         except Exception as error:
-            self._result = f"{type(error).__name__}: {error}"
+            self._cut_short = isinstance(error, Unreachable | Overtaken)
+            self._result = foreseen(error, "the attempt crashed").told
             raise
         finally:
             if remedy != Remedy.WAKE.value:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from carbon_platform.cluster.listing import Listing
 from carbon_platform.drift.drift import Drift, Verdict, of_content, of_release
-from carbon_platform.errors import CarbonError, Unreachable
+from carbon_platform.errors import CarbonError, Unreachable, foreseen
 from carbon_platform.records import Record
 from carbon_platform.release.desired import stored
 from carbon_platform.release.history import Revision, latest, newest
@@ -53,7 +53,7 @@ async def _compare(component: Component, records: Mapping[str, Record], live: Li
             return _unknown(component, error)
         return _failed(component, CarbonError("not compared in time", f"it took longer than {limit:g} s"))
     except Exception as error:  # one component that can't be compared must not keep the others from being told
-        return _failed(component, CarbonError("the comparison crashed", f"{type(error).__name__}: {error}"))
+        return _failed(component, foreseen(error, "the comparison crashed"))
 
 
 def _unknown(component: Component, error: CarbonError) -> Drift:

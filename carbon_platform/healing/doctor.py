@@ -8,7 +8,7 @@ from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.endpoints import KIND, OF_SERVICE, ready
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind
-from carbon_platform.errors import CarbonError, Unreachable
+from carbon_platform.errors import CarbonError, Unreachable, foreseen
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_record, of_release
 from carbon_platform.health.cause import Cause, Kind
@@ -45,8 +45,9 @@ async def examination(platform: Platform, keys: Iterable[str], session: Session)
                 return await symptoms_of(component, records.get(key, Record(key)), session)
             except Unreachable:
                 raise
-            except CarbonError as error:  # about one of its objects: the others are told all the same
-                return (Symptom(Sign.UNREADY, f"component {key}", error.told, fix=error.fix),)
+            except Exception as error:  # about one component: the others are told all the same
+                told = foreseen(error, "it can't be looked at")
+                return (Symptom(Sign.UNREADY, f"component {key}", told.told, fix=told.fix),)
 
     nodes, found = await asyncio.gather(_nodes(session.api), asyncio.gather(*(one(key) for key in chosen)))
     return findings(dict(zip(chosen, found, strict=True)), platform.needs, platform.order), nodes

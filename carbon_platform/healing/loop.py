@@ -8,7 +8,8 @@ from carbon_platform.healing.conditions import conditions, seconds
 from carbon_platform.healing.decide import Attempt, Condition, Decision, OpenIncident, Verdict, decide, seen_since
 from carbon_platform.healing.incidents import Book, Incident, Tried, book_of
 from carbon_platform.healing.symptoms import DIFFERS, key_of, told_cause
-from carbon_platform.healing.watcher import View, Watcher
+from carbon_platform.healing.view import View
+from carbon_platform.healing.watcher import Watcher
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record, Records
 from carbon_platform.release.lease import Writer, dead, this_process

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from carbon_platform.checks.run import now
-from carbon_platform.errors import CarbonError, Unreachable
+from carbon_platform.errors import Unreachable, foreseen
 from carbon_platform.materialization.verify import verify
 from carbon_platform.records import CheckResult, Record
 from carbon_platform.release.lease import live_holder
@@ -65,6 +65,6 @@ async def _one(component: Component, record: Record, session: Session, settle: f
     except Unreachable as error:
         return Swept(component.key, unknown=error.summary)
     except Exception as error:  # a crash here is a finding about one component, never the end of the sweep
-        told = error.told if isinstance(error, CarbonError) else f"{type(error).__name__}: {error}"
-        return Swept(component.key, (CheckResult("ready", False, told, now(), fix=getattr(error, "fix", "")),))
+        told = foreseen(error, "the look at it crashed")
+        return Swept(component.key, (CheckResult("ready", False, told.told, now(), fix=told.fix),))
     return Swept(component.key, tuple(checks))

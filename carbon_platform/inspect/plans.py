@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.content.base import ContentChange
-from carbon_platform.errors import CarbonError
+from carbon_platform.errors import CarbonError, foreseen
 from carbon_platform.health.beside import beside
 from carbon_platform.health.cause import Kind
 from carbon_platform.health.diagnosis import owned_pods, pod_cause
@@ -62,8 +62,9 @@ async def _look(component: Component, records: Mapping[str, Record], session: Se
     record = records.get(component.key, Record(component.key))
     try:
         return await (_look_at_release if component.release else _look_at_content)(component, record, records, session)
-    except CarbonError as error:
-        return Planned(component, record, None, (), error.summary, error)
+    except Exception as error:  # about one component: the others are planned all the same
+        told = foreseen(error, f"{component.key} can't be planned")
+        return Planned(component, record, None, (), told.summary, told)
 
 
 async def _look_at_release(
@@ -122,8 +123,13 @@ async def _look_at_content(
     if not record.verified_at or unprepared.missing:
         # Never applied: what it lives in may not be there yet, so asking it would only wait for nothing.
         return Planned(component, record, None, (), unproven or "not applied")
-    async with asyncio.timeout(session.settings.check_seconds):
-        changes = tuple(await component.content.plan(session.reach(component)))
+    limit = session.settings.check_seconds
+    try:
+        async with asyncio.timeout(limit):
+            changes = tuple(await component.content.plan(session.reach(component)))
+    except TimeoutError:
+        what, why = f"the content of {component.key} can't be compared", f"no answer within {limit:g} s"
+        raise CarbonError(what, why, f"carbon doctor {component.key}") from None
     reason = f"{len(changes)} differences in its content" if changes else "; ".join(map(str, unprepared.outdated))
     return Planned(component, record, None, changes, reason or unproven, outdated=unprepared.outdated)
 

@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from carbon_platform.cluster.client import Api, MissingKind
-from carbon_platform.cluster.errors import RequestFailed
 from carbon_platform.cluster.listing import Present
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind, is_custom
 from carbon_platform.cluster.shape import readable
-from carbon_platform.errors import Unreachable
+from carbon_platform.errors import Unreachable, foreseen
 from carbon_platform.health.beside import beside
 from carbon_platform.health.diagnosis import owned, owned_pods
 from carbon_platform.health.events import NEVER, moment
@@ -73,9 +72,12 @@ async def statuses(platform: Platform, keys: Sequence[str], settings: Settings) 
                     gone = await _gone(revision, component, session, present) if revision else []
                     pods = [o for o in mine if group_kind(o) == "Pod"]
                     between = await beside(custom, pods, component.namespace, session.api)
-                except RequestFailed as error:  # its kind can't be served, all others can
-                    return ComponentStatus(component, State.UNKNOWN, error.told, None, 0, 0, ())
-                return _seen(component, revision, writers.get(name), [*mine, *custom], between, records, gone)
+                    return _seen(component, revision, writers.get(name), [*mine, *custom], between, records, gone)
+                except Unreachable:
+                    raise
+                except Exception as error:  # about one component: the others are told all the same
+                    why = foreseen(error, "it can't be looked at").told
+                    return ComponentStatus(component, State.UNKNOWN, why, None, 0, 0, ())
 
             return list(await asyncio.gather(*(one(platform.components[key]) for key in keys))), ""
     except Unreachable as error:

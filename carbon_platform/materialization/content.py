@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from carbon_platform.checks.run import now
 from carbon_platform.content.base import Content, ContentChange
-from carbon_platform.errors import Blocked, CarbonError, Overtaken
+from carbon_platform.errors import Blocked, Overtaken, foreseen
 from carbon_platform.materialization.functional_checks import functional_checks
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
 from carbon_platform.materialization.preflight import guard_prepared, needs_problems, to_copy
@@ -38,10 +38,13 @@ async def materialize_content(component: Component, session: Session, options: O
     except Overtaken as error:
         steps.failed(error)
         raise
-    except CarbonError as error:
-        record_failure(error, component, session, healing=options.remedy is not None)
-        steps.failed(error)
-        raise
+    except Exception as error:
+        failed = foreseen(error, f"{component.key} can't be applied")
+        record_failure(failed, component, session, healing=options.remedy is not None)
+        steps.failed(failed)
+        if failed is error:
+            raise
+        raise failed from error
 
 
 async def _materialize(component: Component, session: Session, options: Options, steps: Steps) -> Outcome:

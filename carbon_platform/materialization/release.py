@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from carbon_platform.cluster.reach import Object
-from carbon_platform.errors import CarbonError, NotReady, Overtaken, PermissionDenied
+from carbon_platform.errors import NotReady, Overtaken, PermissionDenied, foreseen
 from carbon_platform.inspect.desired import deployed, wanted
 from carbon_platform.materialization.apply import apply
 from carbon_platform.materialization.apply_remedy import restart_readers, roll_back_target, treat
@@ -69,10 +69,13 @@ async def materialize_release(component: Component, session: Session, options: O
     except Overtaken as error:
         steps.failed(error)
         raise
-    except CarbonError as error:
-        failed = await _redacted(error, component, session) if isinstance(error, NotReady) else error
+    except Exception as error:
+        failed = foreseen(error, f"{component.key} can't be deployed")
+        failed = await _redacted(failed, component, session) if isinstance(failed, NotReady) else failed
         record_failure(failed, component, session, healing=options.remedy is not None)
         steps.failed(failed)
+        if failed is error:
+            raise
         raise failed from error
     return outcome
 

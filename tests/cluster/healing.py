@@ -10,7 +10,8 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.errors import CarbonError
 from carbon_platform.healing.incidents import Book, Incident, book_of
 from carbon_platform.healing.loop import Healer, Request, Step
-from carbon_platform.healing.watcher import View, Watcher
+from carbon_platform.healing.view import View
+from carbon_platform.healing.watcher import Watcher
 from carbon_platform.materialization.outcome import Outcome
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.release.lease import this_process

@@ -17,7 +17,7 @@ from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError, CheckFailed, DataAtRisk
 from carbon_platform.healing.symptoms import Sign
-from carbon_platform.healing.watcher import View
+from carbon_platform.healing.view import View
 from carbon_platform.materialization.functional_checks import functional_checks
 from carbon_platform.materialization.outcome import Options, Outcome
 from carbon_platform.materialization.release import materialize_release

@@ -8,7 +8,7 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.healing.decide import Verdict
 from carbon_platform.healing.loop import Step
 from carbon_platform.healing.symptoms import Sign, Symptom
-from carbon_platform.healing.watcher import View
+from carbon_platform.healing.view import View
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record, Records

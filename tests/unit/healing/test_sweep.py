@@ -170,7 +170,7 @@ async def test_a_crash_outside_a_check_is_a_finding_about_one_component(session:
     crashing = dataclasses.replace(component("a", query=passes), content=Crashing(type="test.crashing"))
     broken, healthy = await sweep(platform(session, crashing, component("b", query=passes)), ["a", "b"], session, 0.0)
     assert (broken.healthy, broken.unknown) == (False, "")
-    assert broken.checks[0].detail == "ZeroDivisionError: a bug"
+    assert broken.checks[0].detail == "the look at it crashed: ZeroDivisionError: a bug"
     assert healthy.healthy
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from carbon_platform.healing.incidents import Book, Incident, book_of
 from carbon_platform.healing.loop import Healer, Request, Step
 from carbon_platform.healing.symptoms import Sign, Symptom
-from carbon_platform.healing.watcher import View
+from carbon_platform.healing.view import View
 from carbon_platform.records import CheckResult, Record, Records
 from carbon_platform.release.lease import this_process
 from carbon_platform.session import platform_key

@@ -1,0 +1,29 @@
+"""What is known of the platform at one moment."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+from carbon_platform.healing.conditions import Deployed
+from carbon_platform.healing.symptoms import Symptom
+from carbon_platform.spec.platform import Platform
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What was seen of the platform."""
+
+    platform: Platform | None = None
+    cluster_id: str = ""
+    unreachable: str = "not looked at yet"
+    """Why nothing is known now; empty when the rest holds."""
+    symptoms: Mapping[str, tuple[Symptom, ...]] = dataclasses.field(default_factory=dict)
+    """By component; releases only, and only what the cluster shows: checks are remembered elsewhere."""
+    busy: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Who is at work, by component."""
+    settled_at: str = ""
+    """What checks said before may come of an API server outage alone: controllers are behind until then."""
+    at: float = dataclasses.field(default=math.inf, compare=False)
+    """When the look began that saw this, in seconds since the epoch."""
+    revisions: Mapping[str, Deployed] | None = None
+    """The newest revision of each release that Helm has one of; None when that is not known."""
