@@ -20,7 +20,7 @@ from carbon_platform.release.copies import Copied, readers
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.guard import generated_anew, refuse
 from carbon_platform.release.ledger import Ledger
-from carbon_platform.release.plan import MADE_ANEW, Action, Plan, no_namespace
+from carbon_platform.release.plan import MADE_ANEW, Action, Plan, no_kind, no_namespace
 from carbon_platform.release.prepare import Preparation
 from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component
@@ -93,7 +93,15 @@ def refusals(plan: Plan) -> list[Problem]:
         for change in plan.changes
         if change.action is Action.DEFERRED and change.reason == no_namespace(change.object)
     ]
-    return [*invalid, *owned, *nowhere, *unchangeable(plan)]
+    unknown = {
+        (change.object.api_version, change.object.kind): Problem(
+            f"{change.object}: {change.reason}",
+            "deploy what brings it, and list that under `needs`; or switch off in the values what is of this kind",
+        )
+        for change in plan.changes
+        if change.action is Action.DEFERRED and change.reason == no_kind(change.object)
+    }
+    return [*invalid, *owned, *nowhere, *unknown.values(), *unchangeable(plan)]
 
 
 def check_refusals(component: Component, plan: Plan) -> None:

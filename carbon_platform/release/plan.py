@@ -13,6 +13,7 @@ from carbon_platform.cluster.client import Api, MissingKind
 from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind
+from carbon_platform.cluster.shape import readable
 from carbon_platform.errors import Conflict, PermissionDenied
 from carbon_platform.health.deletion import being_deleted
 from carbon_platform.health.status import status
@@ -100,6 +101,7 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
     """Compare desired with live. Reads only."""
     changes, unready = await compare_all(component, desired, api)
     changes = await _without_namespace(component, desired, changes, api)
+    changes = _without_kind(desired, changes)
     revision = desired.revision
     removed = await _removed(revision, desired.everything, api) if revision and desired.rendered else []
     if desired.rendered is None:
@@ -113,6 +115,26 @@ async def plan(component: Component, desired: Desired, api: Api) -> Plan:
 def no_namespace(name: ObjectName) -> str:
     """The reason why an object is deferred whose namespace nobody makes."""
     return f"its namespace {name.namespace} does not exist"
+
+
+def no_kind(name: ObjectName) -> str:
+    """The reason why an object is deferred whose kind nobody brings."""
+    return f"the cluster has no kind {name.kind} of {name.api_version}, and the release brings none"
+
+
+def _without_kind(desired: Desired, changes: Sequence[Change]) -> list[Change]:
+    """The changes; what is deferred for a kind that the release does not bring says so."""
+    kinds = [readable(obj)["spec"] for obj in desired.everything if obj["kind"] == "CustomResourceDefinition"]
+    brought = {(str(spec.get("group")), str((spec.get("names") or {}).get("kind"))) for spec in kinds}
+
+    def told(change: Change) -> Change:
+        name = change.object
+        waits = change.action is Action.DEFERRED and change.reason != no_namespace(name)
+        if not waits or (name.api_version.rpartition("/")[0], name.kind) in brought:
+            return change
+        return dataclasses.replace(change, reason=no_kind(name))
+
+    return [told(change) for change in changes]
 
 
 async def _without_namespace(

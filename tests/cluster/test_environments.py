@@ -13,7 +13,7 @@ from carbon_platform.errors import ConfigurationError
 from carbon_platform.session import open_session
 from tests.cluster.conftest import Everything
 from tests.cluster.platform import ENVIRONMENT, Platform
-from tests.cluster.test_preflight import READ, User, user
+from tests.cluster.test_preflight import DEPLOY, READ, User, user
 
 __all__ = ["user"]
 
@@ -87,14 +87,7 @@ async def test_who_may_not_name_the_cluster_is_told_and_goes_on(
     platform: Platform, api: Api, unnamed: None, user: User
 ) -> None:
     platform.define()
-    write = ["create", "update", "patch", "delete"]
-    rules = [
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
-        {"apiGroups": [""], "resources": ["configmaps", "services", "secrets"], "verbs": write},
-        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": write},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": write},
-    ]
-    platform.reach_by(await user.may(*READ, *rules))
+    platform.reach_by(await user.may(*READ, *DEPLOY))
     done = await asyncio.to_thread(platform.run, "up")
     assert "the cluster can't be named 'test': not allowed to patch namespaces" in done.stdout
     assert (await identity(api)).owner == ""

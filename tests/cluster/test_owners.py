@@ -119,3 +119,16 @@ async def test_what_is_in_a_namespace_that_nobody_makes_is_told_before_half_of_i
         from carbon_platform.cluster.resources import ObjectName
 
         await api.delete(ObjectName("v1", "Namespace", "", missing))
+
+
+async def test_an_object_of_a_kind_that_nobody_brings_is_told_before_anything_is_made(
+    platform: Platform, session: Session, everything: Everything
+) -> None:
+    monitor = {"apiVersion": "monitoring.carbon.test/v1", "kind": "Monitor", "metadata": {"name": "app"}}
+    platform.define(values={"objects": [monitor]})
+    found = await seen(platform, session)
+    assert changes(found) == ["create Service/app", "create Deployment/app", "deferred Monitor/app"]
+    with pytest.raises(Blocked, match=r"the cluster has no kind Monitor of monitoring\.carbon\.test/v1") as caught:
+        await platform.up(session)
+    assert "needs" in caught.value.fix
+    assert await everything() == {}

@@ -83,6 +83,13 @@ async def test_the_command_ends_with_one_and_says_the_same(platform: Platform, e
 READ = [
     {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
 ]
+_WRITE = ["create", "update", "patch", "delete"]
+DEPLOY = [
+    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
+    {"apiGroups": [""], "resources": ["configmaps", "services", "secrets"], "verbs": _WRITE},
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": _WRITE},
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": _WRITE},
+]
 
 
 class User:
@@ -164,14 +171,7 @@ async def test_who_may_not_even_plan_is_told_everything_at_once(
 
 async def test_who_may_do_all_that_a_release_takes_needs_no_more(platform: Platform, user: User) -> None:
     platform.define()
-    write = ["create", "update", "patch", "delete"]
-    rules = [
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]},
-        {"apiGroups": [""], "resources": ["configmaps", "services", "secrets"], "verbs": write},
-        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": write},
-        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": write},
-    ]
-    platform.reach_by(await user.may(*READ, *rules))
+    platform.reach_by(await user.may(*READ, *DEPLOY))
     assert platform.json("up")["components"][0]["state"] == "verified"
 
 
