@@ -9,7 +9,7 @@ from pathlib import Path
 from carbon_platform.errors import ConfigurationError
 from carbon_platform.settings import Settings
 
-_CONFIGURATION = Path(__file__).parent.parent / "dagster.yaml"
+_CONFIGURATION = Path(__file__).with_name("dagster.yaml")
 
 
 def prepare_instance(settings: Settings) -> Path:

@@ -1,24 +1,15 @@
 """Materializing a Helm release."""
 
 import contextlib
-import dataclasses
 from collections.abc import Sequence
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.errors import NotReady, Overtaken, PermissionDenied, foreseen
-from carbon_platform.inspect.desired import deployed, wanted
-from carbon_platform.materialization.apply import apply
-from carbon_platform.materialization.apply_remedy import restart_readers, roll_back_target, treat
+from carbon_platform.materialization.apply_remedy import roll_back_target
+from carbon_platform.materialization.deploy import Applied, Deployment, claimed, desired_now, made_of
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
-from carbon_platform.materialization.outdated_pods import outdated, replace_pods
-from carbon_platform.materialization.preflight import (
-    all_denied,
-    check_refusals,
-    guard_prepared,
-    preflight,
-    readers_of,
-    to_copy,
-)
+from carbon_platform.materialization.outdated_pods import outdated
+from carbon_platform.materialization.preflight import all_denied
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.record import (
     recall,
@@ -27,34 +18,21 @@ from carbon_platform.materialization.record import (
     record_outcome,
     record_revision,
     record_rollback,
-    remember,
     remember_verified,
 )
 from carbon_platform.materialization.redact import redactor
-from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes, check_wanted
+from carbon_platform.materialization.remedy import Remedy, check_volumes
 from carbon_platform.materialization.verify import wait_and_verify
-from carbon_platform.release.copies import copy_again
 from carbon_platform.release.desired import Desired, stored
-from carbon_platform.release.guard import guard
-from carbon_platform.release.helm import chart_metadata
-from carbon_platform.release.history import Revision, label
-from carbon_platform.release.lease import Held, held
+from carbon_platform.release.history import label
 from carbon_platform.release.ledger import Ledger
-from carbon_platform.release.plan import Plan, plan
-from carbon_platform.release.prepare import Preparation, generated_keys, preparation, prepare
+from carbon_platform.release.plan import plan
+from carbon_platform.release.prepare import generated_keys, preparation
 from carbon_platform.release.recover import recover
-from carbon_platform.release.versions import Versions, downgrades, versions
+from carbon_platform.release.versions import Versions
 from carbon_platform.release.volumes import lost_volumes, volumes_of
-from carbon_platform.session import Session, mark_environment
-from carbon_platform.spec.platform import Component, Release
-
-
-@dataclasses.dataclass(frozen=True)
-class _Applied:
-    revision: int | None
-    changes: tuple[str, ...]
-    desired: Desired | None = None
-    """What was applied, where that was told anew under the lease."""
+from carbon_platform.session import Session
+from carbon_platform.spec.platform import Component
 
 
 async def materialize_release(component: Component, session: Session, options: Options) -> Outcome:
@@ -86,17 +64,18 @@ async def _materialize(component: Component, session: Session, options: Options,
     api, life = session.api, session.records.get(component.key).life
     with steps.timed(Step.PLAN):
         known = await recall(component, session)
-        desired = await _desired(component, session, options)
+        desired = await desired_now(component, session, options)
         try:
             planned = await plan(component, desired, api)
             unprepared = await preparation(component, api)
         except PermissionDenied as error:
             raise await all_denied(error, component, desired, api) from error
-    applied = _Applied(planned.revision.number if planned.revision else None, ())
+    applied = Applied(planned.revision.number if planned.revision else None, ())
     # What was begun is proven under the same lease: until then, what is seen of it is its writer's business.
     async with contextlib.AsyncExitStack() as claim:
         if options.forces or unprepared or not planned.empty or await outdated(desired, api):
-            applied = await _deploy(component, desired, planned, unprepared, known, session, options, steps, claim)
+            deployment = Deployment(component, session, options, steps, desired, planned, unprepared, known)
+            applied = await deployment.run(claim)
             desired = applied.desired or desired
             life = session.records.get(component.key).life
         outcome, seen = await _prove(component, desired, applied, session, steps, options.confirm)
@@ -106,47 +85,6 @@ async def _materialize(component: Component, session: Session, options: Options,
     return outcome
 
 
-async def _desired(component: Component, session: Session, options: Options) -> Desired:
-    """What is to be made live. Healing renders nothing: it puts back what was applied.
-
-    Raises Overtaken when the definition that healing was decided on has changed since.
-    """
-    before = await deployed(component, session) if options.remedy is not None else None
-    if before is not None and before.revision is not None and before.revision.status == "deployed":
-        if session.records.get(component.key).digest != component.digest:
-            raise Overtaken(
-                f"{component.key}: its definition has changed, so nothing was changed",
-                "healing puts back what was deployed, and that is not what it says now",
-                f"carbon up {component.key}",
-            )
-        return before
-    return await wanted(component, session, anew=options.redeploy)
-
-
-def _versions(release: Release, desired: Desired) -> Versions:
-    """What it is to be made of; of a chart that is elsewhere only its version is known."""
-    folder = release.chart.folder
-    return versions(chart_metadata(folder) if folder else {"version": release.chart.ref.version}, desired.objects)
-
-
-def _downgrades(release: Release, desired: Desired, planned: Plan, known: Ledger) -> list[str]:
-    """What would go back of a component that keeps data: from its newest revision, or from what was verified."""
-    if not release.stateful:
-        return []
-    before = planned.revision.versions() if planned.revision else known.versions
-    return downgrades(before, _versions(release, desired))
-
-
-def _decided_before(claim: Held, component: Component, remedy: Remedy | None) -> None:
-    """Raise Overtaken when healing had to wait for somebody else, who may have changed what it is about."""
-    if remedy is not None and claim.waited:
-        raise Overtaken(
-            f"{component.key}: somebody else was at work on it, so nothing was changed",
-            "what healing was decided on is over",
-            "what is still wrong is looked at anew",
-        )
-
-
 def _tell_end(outcome: Outcome, steps: Steps) -> None:
     steps.done(f"{sum(check.passed for check in outcome.checks)}/{len(outcome.checks)} checks passed")
 
@@ -154,7 +92,7 @@ def _tell_end(outcome: Outcome, steps: Steps) -> None:
 async def _prove(
     component: Component,
     desired: Desired,
-    applied: _Applied,
+    applied: Applied,
     session: Session,
     steps: Steps,
     confirm: Sequence[str] = (),
@@ -173,8 +111,8 @@ async def _prove(
         endpoints={e.name: f"{e.service}.{e.namespace or component.namespace}:{e.port}" for e in component.endpoints},
     )
     release, volumes = component.release, await volumes_of(proof.pods, session.api)
-    made_of = _versions(release, desired) if release else Versions()
-    return outcome, Ledger(volumes, generated_keys(component), versions=made_of)
+    of = made_of(release, desired) if release else Versions()
+    return outcome, Ledger(volumes, generated_keys(component), versions=of)
 
 
 async def _roll_back(component: Component, session: Session, steps: Steps) -> Outcome:
@@ -186,9 +124,7 @@ async def _roll_back(component: Component, session: Session, steps: Steps) -> Ou
     assert release is not None, "only releases have revisions"
     async with contextlib.AsyncExitStack() as claim:
         with steps.timed(Step.CLAIM):
-            lease = held(api, release.namespace, release.name, session.settings.writer_seconds, steps.tell)
-            taken = await claim.enter_async_context(lease)
-            _decided_before(taken, component, Remedy.ROLL_BACK)
+            taken = await claimed(component, session, Remedy.ROLL_BACK, steps, claim)
         record = session.records.get(component.key)
         revision = await roll_back_target(component, record, api)
         check_volumes(component, Remedy.ROLL_BACK, await lost_volumes(record.volumes, api))
@@ -201,98 +137,10 @@ async def _roll_back(component: Component, session: Session, steps: Steps) -> Ou
             record_revision(number, component, session)
         desired = await stored(component, revision, api, session.settings.cache)
         change = f"rolled back to revision {revision.number}, the last that was verified"
-        outcome, _ = await _prove(component, desired, _Applied(number, (change,)), session, steps)
+        outcome, _ = await _prove(component, desired, Applied(number, (change,)), session, steps)
         record_rollback(outcome, component, session)
     _tell_end(outcome, steps)
     return outcome
-
-
-async def _deploy(
-    component: Component,
-    desired: Desired,
-    planned: Plan,
-    unprepared: Preparation,
-    known: Ledger,
-    session: Session,
-    options: Options,
-    steps: Steps,
-    stack: contextlib.AsyncExitStack,
-) -> _Applied:
-    """Everything that writes to the cluster, under the release's lease, which stays with `stack`."""
-    release, api = component.release, session.api
-    assert release is not None, "only releases are deployed by Helm"
-    guard_prepared(component, unprepared, known, options)
-    copies = to_copy(unprepared, options.remedy)
-    reading = readers_of(copies, desired.objects)
-    with steps.timed(Step.PREFLIGHT):
-        await preflight(component, planned, unprepared.missing, session, copies, reading)
-        await mark_environment(session, steps.tell)
-        made = await prepare(component, api) if unprepared.missing else []
-        # Before anything uses them: a value that nobody knows of could be lost with nobody asking.
-        await remember(Ledger(generated=generated_keys(component)), component, session)
-    with steps.timed(Step.CLAIM):
-        lease = held(api, release.namespace, release.name, session.settings.writer_seconds, steps.tell)
-        claim = await stack.enter_async_context(lease)
-        _decided_before(claim, component, options.remedy)
-    with steps.timed(Step.RECOVER):
-        revision = await recover(api, release, claim, steps.tell)
-    record = session.records.get(component.key)
-    check_wanted(component, options.remedy, record, (planned.revision, revision))
-    lost = await lost_volumes(record.volumes, api)
-    if options.remedy is not None:
-        check_volumes(component, options.remedy, lost)
-    treated = await treat(options.remedy, component, desired, api, steps)
-    if claim.waited or made or treated or _moved(planned, revision):
-        # The look before was at a release in the middle of something, or without its namespaces.
-        with steps.timed(Step.PLAN):
-            if _moved(planned, revision):
-                desired = await _desired(component, session, options)
-            planned = await plan(component, desired, api)
-        check_refusals(component, planned)
-    applies, number = not planned.empty or options.redeploy, planned.revision.number if planned.revision else None
-    if not applies and not copies:
-        replaced = await replace_pods(desired, session, steps)
-        if treated or replaced:
-            record_change(component, session)
-            record_revision(number, component, session)
-        return _Applied(number, (*made, *treated, *replaced), desired)
-    guard(
-        planned,
-        release.stateful,
-        options.confirm,
-        lost,
-        _downgrades(release, desired, planned, known) if applies else (),
-        restarts=bool(reading),
-        redeploy=options.redeploy,
-    )
-    if options.remedy is not None:
-        check_touches(options.remedy, planned)
-    with steps.timed(Step.APPLY, _summary(planned, options) if applies else "copies Secrets again"):
-        record_change(component, session)
-        copied = await copy_again(component, copies, api)
-        if applies:
-            number = await apply(component, desired, planned, session, claim, options, steps)
-        record_revision(number, component, session)
-        copied += await restart_readers(copies, reading, desired, api)
-        replaced = await replace_pods(desired, session, steps, every=options.redeploy)
-    told = [f"{c.action} {c.object}" + "".join(f"\n  {field}" for field in c.fields) for c in planned.changes]
-    if options.redeploy:
-        told.append("redeployed and restarted on request")
-    return _Applied(number, (*made, *treated, *told, *copied, *replaced) or (f"revision {number}",), desired)
-
-
-def _moved(planned: Plan, now: Revision | None) -> bool:
-    """True when the newest revision is not what it was for the plan."""
-    before = planned.revision
-    return (before is None) != (now is None) or (
-        before is not None and now is not None and (before.number, before.status) != (now.number, now.status)
-    )
-
-
-def _summary(planned: Plan, options: Options) -> str:
-    if options.redeploy:
-        return "redeploys"
-    return f"{len(planned.changes)} objects" if planned.changes else "finishes the release"
 
 
 def _images(pods: Sequence[Object]) -> dict[str, str]:
