@@ -53,7 +53,8 @@ async def _look(platform: Platform, keys: Sequence[str], chosen: Settings) -> tu
         if any(key not in records or not records[key].verified_at for key in keys):
             # There will be a run: load Dagster while Helm and the API server are busy with the look.
             threading.Thread(target=_load_dagster, daemon=True).start()
-        looks = await plans_of(platform, keys, session)
+        # The run asks the API server about everything that is new, before it makes anything.
+        looks = await plans_of(platform, keys, session, asks=False)
         ours = session.api.target.kubeconfig == chosen.local_cluster / "kubeconfig"
     return looks, images_of(looks) if ours else []
 

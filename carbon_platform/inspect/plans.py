@@ -40,11 +40,16 @@ class Planned:
     """What it is waiting for that a run can't give: an image that can't be had, a need that is blocked."""
 
 
-async def plans_of(platform: Platform, keys: Iterable[str], session: Session) -> dict[str, Planned]:
-    """A look at each component, all at once. What can't be looked at has something to do: the run will tell why."""
+async def plans_of(
+    platform: Platform, keys: Iterable[str], session: Session, *, asks: bool = True
+) -> dict[str, Planned]:
+    """A look at each component, all at once. What can't be looked at has something to do: the run will tell why.
+
+    Without `asks` nothing is said of whether the API server would take what is new.
+    """
     records = session.records.all()
     chosen = [key for key in platform.order if key in set(keys)]
-    looks = await asyncio.gather(*(_look(platform.components[key], records, session) for key in chosen))
+    looks = await asyncio.gather(*(_look(platform.components[key], records, session, asks) for key in chosen))
     return _blocked_below({one.component.key: one for one in looks}, chosen)
 
 
@@ -58,21 +63,23 @@ def _blocked_below(looks: dict[str, Planned], order: Iterable[str]) -> dict[str,
     return looks
 
 
-async def _look(component: Component, records: Mapping[str, Record], session: Session) -> Planned:
+async def _look(component: Component, records: Mapping[str, Record], session: Session, asks: bool) -> Planned:
     record = records.get(component.key, Record(component.key))
     try:
-        return await (_look_at_release if component.release else _look_at_content)(component, record, records, session)
+        if component.release:
+            return await _look_at_release(component, record, records, session, asks)
+        return await _look_at_content(component, record, records, session)
     except Exception as error:  # about one component: the others are planned all the same
         told = foreseen(error, f"{component.key} can't be planned")
         return Planned(component, record, None, (), told.summary, told)
 
 
 async def _look_at_release(
-    component: Component, record: Record, records: Mapping[str, Record], session: Session
+    component: Component, record: Record, records: Mapping[str, Record], session: Session, asks: bool
 ) -> Planned:
     desired = await wanted(component, session)
     planned, unprepared = await asyncio.gather(
-        plan(component, desired, session.api), preparation(component, session.api)
+        plan(component, desired, session.api, asks=asks), preparation(component, session.api)
     )
     if record.blocked and record.digest == component.digest and planned.empty and not unprepared:
         image = await _missing_image(desired, session.api)

@@ -97,10 +97,29 @@ class Plan:
         return self.installed and not self.changes and self.rendered is None
 
 
-async def plan(component: Component, desired: Desired, api: Api) -> Plan:
-    """Compare desired with live. Reads only."""
-    changes, unready = await compare_all(component, desired, api)
-    changes = await _without_namespace(component, desired, changes, api)
+@dataclasses.dataclass(frozen=True)
+class Unmade:
+    """How an object that is not there is looked at."""
+
+    asks: bool = True
+    """Whether the API server is asked if it would take the object."""
+    absent: frozenset[str] = frozenset()
+    """Namespaces that are not there: so is nothing in them."""
+
+
+_UNMADE = Unmade()
+
+
+async def plan(component: Component, desired: Desired, api: Api, *, asks: bool = True) -> Plan:
+    """Compare desired with live. Reads only.
+
+    Without `asks` nothing is said of whether the API server would take what is new: for who only wants to know
+    whether there is something to do.
+    """
+    everything = {ObjectName.of(obj).namespace for obj in desired.everything} - {""}
+    absent = await _absent(everything, api) if desired.revision is None else frozenset()
+    changes, unready = await compare_all(component, desired, api, unmade=Unmade(asks, absent))
+    changes = await _without_namespace(component, desired, changes, absent, api)
     changes = _without_kind(desired, changes)
     revision = desired.revision
     removed = await _removed(revision, desired.everything, api) if revision and desired.rendered else []
@@ -138,24 +157,33 @@ def _without_kind(desired: Desired, changes: Sequence[Change]) -> list[Change]:
 
 
 async def _without_namespace(
-    component: Component, desired: Desired, changes: Sequence[Change], api: Api
+    component: Component, desired: Desired, changes: Sequence[Change], absent: frozenset[str], api: Api
 ) -> list[Change]:
     """The changes; what would be made in a namespace that is not there, and that nothing here makes, is deferred."""
     beside = desired.rendered.hooks if desired.rendered else ()
     coming = {obj["metadata"].get("name") for obj in (*desired.everything, *beside) if obj["kind"] == "Namespace"}
     coming |= {"", *namespaces(component)}
-    asked = {change.object.namespace for change in changes if change.action is Action.CREATE} - coming
-    absent = set()
-    for namespace in asked:
-        with contextlib.suppress(PermissionDenied):
-            if await api.get(ObjectName("v1", "Namespace", "", namespace)) is None:
-                absent.add(namespace)
+    made_in = {change.object.namespace for change in changes if change.action is Action.CREATE} - coming
+    nowhere = made_in & absent if desired.revision is None else await _absent(made_in, api)
     return [
         dataclasses.replace(change, action=Action.DEFERRED, reason=no_namespace(change.object))
-        if change.action is Action.CREATE and change.object.namespace in absent
+        if change.action is Action.CREATE and change.object.namespace in nowhere
         else change
         for change in changes
     ]
+
+
+async def _absent(names: Iterable[str], api: Api) -> frozenset[str]:
+    """Those of the namespaces that are not there. One that may not be read counts as there."""
+
+    async def missing(name: str) -> bool:
+        with contextlib.suppress(PermissionDenied):
+            return await api.get(ObjectName("v1", "Namespace", "", name)) is None
+        return False
+
+    known = list(names)
+    found = await asyncio.gather(*map(missing, known))
+    return frozenset(name for name, gone in zip(known, found, strict=True) if gone)
 
 
 def _gone_as_declared(change: Change) -> bool:
@@ -176,7 +204,7 @@ Reader = Callable[[ObjectName], Awaitable[Object | None]]
 
 
 async def compare_all(
-    component: Component, desired: Desired, api: Api, read: Reader | None = None
+    component: Component, desired: Desired, api: Api, read: Reader | None = None, unmade: Unmade = _UNMADE
 ) -> tuple[list[Change], tuple[str, ...]]:
     """What making live as desired would change, and what is as desired but not ready, with what is awaited."""
     limit, rules = asyncio.Semaphore(_AT_ONCE), component.rules
@@ -186,7 +214,7 @@ async def compare_all(
 
     async def one(obj: Object) -> Change | str | None:
         async with limit:
-            found = await compare(obj, api, rules, read)
+            found = await compare(obj, api, rules, read, unmade)
         if isinstance(found, Change):
             found = dataclasses.replace(found, fields=mark_drawn(found.fields, drawn.get(ObjectName.of(obj), ())))
             if (
@@ -202,7 +230,9 @@ async def compare_all(
     return [each for each in found if isinstance(each, Change)], tuple(each for each in found if isinstance(each, str))
 
 
-async def compare(obj: Object, api: Api, rules: Rules = NO_RULES, read: Reader | None = None) -> Change | str | None:
+async def compare(
+    obj: Object, api: Api, rules: Rules = NO_RULES, read: Reader | None = None, unmade: Unmade = _UNMADE
+) -> Change | str | None:
     """The change that making one object as desired would be, or why an unchanged one is not ready, or None.
 
     What `rules` leave to others is welcome. `read` is how the object is read the first time.
@@ -215,16 +245,16 @@ async def compare(obj: Object, api: Api, rules: Rules = NO_RULES, read: Reader |
     ):
         with attempt:
             first = attempt.retry_state.attempt_number == 1
-            found = await _compare(obj, api, rules, read if read and first else api.get)
+            found = await _compare(obj, api, rules, read if read and first else api.get, unmade)
     return found
 
 
-async def _compare(obj: Object, api: Api, rules: Rules, read: Reader) -> Change | str | None:
+async def _compare(obj: Object, api: Api, rules: Rules, read: Reader, unmade: Unmade) -> Change | str | None:
     name = ObjectName.of(obj)
     try:
-        live = await read(name)
+        live = None if name.namespace in unmade.absent else await read(name)
         if live is None:
-            return Change(*(await _new(obj, api)), desired=obj)
+            return Change(*(await _new(obj, api, unmade)), desired=obj)
         if going := being_deleted(live):
             return Change(Action.CREATE, name, (), going.why, (), live, obj)
         if whose := owned_by(live, obj):
@@ -247,9 +277,13 @@ async def _compare(obj: Object, api: Api, rules: Rules, read: Reader) -> Change 
     return _unready(name, live, rules)
 
 
-async def _new(obj: Object, api: Api) -> tuple[Action, ObjectName, tuple[FieldChange, ...], str]:
+async def _new(obj: Object, api: Api, unmade: Unmade) -> tuple[Action, ObjectName, tuple[FieldChange, ...], str]:
     """What making it would be, and why it can't be made; asked of the API server before anything is."""
     name = ObjectName.of(obj)
+    if not unmade.asks:
+        return Action.CREATE, name, (), ""
+    if name.namespace in unmade.absent:
+        return await _in_another_namespace(obj, api)
     try:
         await api.apply(obj, manager=HELM_MANAGER, dry_run=True)
     except PermissionDenied:
