@@ -127,7 +127,7 @@ async def test_an_object_of_a_kind_that_nobody_brings_is_told_before_anything_is
     monitor = {"apiVersion": "monitoring.carbon.test/v1", "kind": "Monitor", "metadata": {"name": "app"}}
     platform.define(values={"objects": [monitor]})
     found = await seen(platform, session)
-    assert changes(found) == ["create Service/app", "create Deployment/app", "deferred Monitor/app"]
+    assert "deferred Monitor/app" in changes(found)
     with pytest.raises(Blocked, match=r"the cluster has no kind Monitor of monitoring\.carbon\.test/v1") as caught:
         await platform.up(session)
     assert "needs" in caught.value.fix
