@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from carbon_platform.environment import (
-    SHIPPED,
     Environment,
     Environments,
     choose,
@@ -18,6 +17,7 @@ from carbon_platform.environment import (
     read_environments,
 )
 from carbon_platform.errors import ConfigurationError
+from carbon_platform.project import definitions_of
 
 _IN_FILE = "in environments.yaml, and choose it with --env NAME or CARBON_ENV=NAME"
 _GONE = {
@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     )
     defs: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_listed)] = Field(
         None,
-        description="The platform: folders with a folder per component. Unset: what environments.yaml says.",
+        description="The platform: folders with a folder per component. Unset: what environments.yaml says, else the"
+        " definitions of the dg project one stands in, else the shipped ones.",
     )
     api_port: int = Field(6443, ge=1, le=65535, description="Port of the local cluster's API server.")
     helm: Path | None = Field(None, description="The Helm program. Unset: Carbon's own, then PATH.")
@@ -88,7 +89,7 @@ class Settings(BaseSettings):
     @functools.cached_property
     def all_environments(self) -> Environments:
         """Every environment there is. Raises ConfigurationError with every problem of the file."""
-        return read_environments(self.environments or find(self._told_definitions or (SHIPPED,)))
+        return read_environments(self.environments or find(self._told_definitions or self._own_definitions))
 
     @functools.cached_property
     def environment(self) -> Environment:
@@ -98,11 +99,16 @@ class Settings(BaseSettings):
     @property
     def definitions(self) -> tuple[Path, ...]:
         """The folders that the platform is in."""
-        return self._told_definitions or self.all_environments.definitions or (SHIPPED,)
+        return self._told_definitions or self.all_environments.definitions or self._own_definitions
 
     @property
     def _told_definitions(self) -> tuple[Path, ...]:
         return folders(self.defs or (), Path())
+
+    @functools.cached_property
+    def _own_definitions(self) -> tuple[Path, ...]:
+        """Those of the dg project that this process was started in; else those that come with Carbon."""
+        return folders([str(definitions_of(Path.cwd()) or "shipped")], Path())
 
     @property
     def state(self) -> Path:

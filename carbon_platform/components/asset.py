@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -77,8 +77,14 @@ def check_names(component: Component) -> list[str]:
     return ["ready" if component.release else "in_sync", *component.checks]
 
 
-def component_asset(component: Component) -> dg.AssetsDefinition:
-    """The asset of a component, with its checks; either can be selected alone."""
+def _as_it_is(spec: dg.AssetSpec) -> dg.AssetSpec:
+    return spec
+
+
+def component_asset(
+    component: Component, shown: Callable[[dg.AssetSpec], dg.AssetSpec] = _as_it_is
+) -> dg.AssetsDefinition:
+    """The asset of a component, with its checks; either can be selected alone. `shown` may change how it looks."""
     key = dg.AssetKey(component.key)
     spec = dg.AssetSpec(
         key,
@@ -95,7 +101,7 @@ def component_asset(component: Component) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=component.key,
-        specs=[spec],
+        specs=[shown(spec)],
         check_specs=[
             dg.AssetCheckSpec(name, asset=key, blocking=True, description=_describe(component, name))
             for name in check_names(component)

@@ -7,6 +7,9 @@ import dagster as dg
 from pydantic import BaseModel
 
 from carbon_platform.components.asset import component_asset
+from carbon_platform.components.scaffolding import ContentScaffolder, ManifestsScaffolder, ReleaseScaffolder
+from carbon_platform.environment import FILE
+from carbon_platform.errors import ConfigurationError
 from carbon_platform.settings import settings
 from carbon_platform.spec.component import ContentAttributes, ManifestsAttributes, ReleaseAttributes
 from carbon_platform.spec.load import load_platform
@@ -21,20 +24,39 @@ def platform() -> Platform:
 
 @dataclasses.dataclass
 class PlatformComponent(dg.Component):
-    """A component of the platform, known by the name of its folder."""
+    """A component of the platform, known by its file.
+
+    A subclass may say how its asset looks, by `asset_spec`.
+    """
 
     key: str
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "PlatformComponent":
-        """The attributes are read by `load_platform`, together with those of all others: here only the name counts."""
-        return cls(context.path.name)
+        """The attributes are read by `load_platform`, together with those of all others: needs lead to them.
+
+        Raises ConfigurationError for a file that is not among the platform's definitions.
+        """
+        file = (context.path / "defs.yaml").resolve()
+        for component in platform().components.values():
+            if component.file.resolve() == file:
+                return cls(component.key)
+        raise ConfigurationError(
+            f"{file} is not among the platform's definitions",
+            f"they are in {', '.join(map(str, settings().definitions))}",
+            f"list its folder under `definitions` in {FILE}, or start Dagster in the folder of its project",
+        )
+
+    def asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
+        """The asset as it is shown; `spec` is what the definition says."""
+        return spec
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset and its checks."""
-        return dg.Definitions(assets=[component_asset(platform().components[self.key])])
+        return dg.Definitions(assets=[component_asset(platform().components[self.key], self.asset_spec)])
 
 
+@dg.scaffold_with(ReleaseScaffolder)
 @dataclasses.dataclass
 class HelmRelease(PlatformComponent):
     """A Helm release that is deployed, verified and healed."""
@@ -45,6 +67,7 @@ class HelmRelease(PlatformComponent):
         return ReleaseAttributes
 
 
+@dg.scaffold_with(ManifestsScaffolder)
 @dataclasses.dataclass
 class Manifests(PlatformComponent):
     """Plain objects that are deployed, verified and healed like a release."""
@@ -55,6 +78,7 @@ class Manifests(PlatformComponent):
         return ManifestsAttributes
 
 
+@dg.scaffold_with(ContentScaffolder)
 @dataclasses.dataclass
 class Content(PlatformComponent):
     """Content of a running component, kept as declared."""

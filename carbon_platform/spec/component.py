@@ -1,12 +1,13 @@
 """The attributes of a component in its defs.yaml, as a person writes them."""
 
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from carbon_platform.environment import DNS_LABEL, Name
 from carbon_platform.source import Strict
-from carbon_platform.spec.fields import Cron, Duration
+from carbon_platform.spec.fields import Cron, Duration, from_environment
 from carbon_platform.spec.rules import Of, OfCustom, ReadyRule
 
 
@@ -143,6 +144,12 @@ class ManifestsOverlay(AnyOverlay):
 class AssetAttributes(Strict):
     """What every asset of the platform says of itself."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_environment(cls, written: Any) -> Any:
+        """Also where Dagster reads them, which resolves templates only afterwards."""
+        return from_environment(written, os.environ)
+
     title: str
     description: str = ""
     group: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="What it is shown with; any name.")
@@ -217,3 +224,7 @@ class DefsFile(Strict):
 
     type: str
     attributes: dict[str, Any]
+    template_vars_module: Any = None
+    requirements: Any = None
+    post_processing: Any = None
+    """These three are Dagster's."""

@@ -61,28 +61,39 @@ class UnknownReference(ValueError):
         self.path = path
 
 
-def substitute(value: Any, names: Mapping[str, Any], path: tuple[str | int, ...] = ()) -> Any:
+def substitute(value: Any, names: Mapping[str, Any], path: tuple[str | int, ...] = (), *, only: str = "") -> Any:
     """Replace `{{ a.b }}` by what `names` holds under that dotted path, everywhere inside `value`.
 
     A string that is one reference and nothing else becomes the referenced value with its type; inside a
-    longer string it becomes text. Raises UnknownReference with what is allowed.
+    longer string it becomes text. `only`: references that begin so; others are left. Raises UnknownReference with
+    what is allowed.
     """
     if isinstance(value, str):
         whole = _REFERENCE.fullmatch(value.strip())
-        if whole:
-            return _lookup(whole.group(1), names, path)
-        return _REFERENCE.sub(lambda m: str(_lookup(m.group(1), names, path)), value)
+        if whole and whole[1].startswith(only):
+            return _lookup(whole[1], names, path)
+        return _REFERENCE.sub(lambda m: str(_lookup(m[1], names, path)) if m[1].startswith(only) else m[0], value)
     if isinstance(value, Mapping):
-        return {k: substitute(v, names, (*path, k)) for k, v in value.items()}
+        return {k: substitute(v, names, (*path, k), only=only) for k, v in value.items()}
     if isinstance(value, list):
-        return [substitute(v, names, (*path, i)) for i, v in enumerate(value)]
+        return [substitute(v, names, (*path, i), only=only) for i, v in enumerate(value)]
     return value
+
+
+_ENVIRONMENT = "env."
+
+
+def from_environment(value: Any, variables: Mapping[str, str]) -> Any:
+    """Replace `{{ env.NAME }}` by the variable, as Dagster does. Raises UnknownReference for one that is not set."""
+    return substitute(value, {"env": variables}, only=_ENVIRONMENT)
 
 
 def _lookup(reference: str, names: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
     found: Any = names
     for part in reference.split("."):
         if not isinstance(found, Mapping) or part not in found:
+            if reference.startswith(_ENVIRONMENT):
+                raise UnknownReference(f"environment variable {part} is not set", path)
             near = [key for key in found if isinstance(key, str)] if isinstance(found, Mapping) else []
             known = ", ".join(sorted(names))
             raise UnknownReference(f"{{{{ {reference} }}}} names nothing{nearest(part, near)} There are: {known}", path)

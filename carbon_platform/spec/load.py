@@ -1,6 +1,9 @@
 """From a folder of defs.yaml files to a Platform, or to every problem in them with file and line."""
 
 import dataclasses
+import functools
+import importlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from carbon_platform.spec.component import (
     ManifestsAttributes,
     ReleaseAttributes,
 )
-from carbon_platform.spec.fields import UnknownReference, merge, substitute
+from carbon_platform.spec.fields import UnknownReference, from_environment, merge, substitute
 from carbon_platform.spec.manifests import CHART, documents
 from carbon_platform.spec.overlay import combine, contradictions
 from carbon_platform.spec.platform import Chart, Component, Platform, Release
@@ -40,7 +43,7 @@ class _Parsed:
 
 def definition_files(settings: Settings) -> list[Path]:
     """The defs.yaml files of all folders that the platform is in."""
-    return [file for folder in settings.definitions for file in sorted(folder.glob("*/defs.yaml"))]
+    return [file for folder in settings.definitions for file in sorted(folder.rglob("defs.yaml"))]
 
 
 def load_platform(settings: Settings) -> Platform:
@@ -49,10 +52,11 @@ def load_platform(settings: Settings) -> Platform:
     Raises ConfigurationError listing every problem of every file, each with file, line and what is allowed.
     """
     environment = settings.environment
-    files, problems = _by_key(settings)
+    outcomes = {file: outcome for file in definition_files(settings) if (outcome := _parse(file)) is not None}
+    files, problems = _by_key(list(outcomes), settings)
     parsed: dict[str, _Parsed] = {}
     for key, file in files.items():
-        outcome = _parse(file)
+        outcome = outcomes[file]
         if isinstance(outcome, _Parsed):
             parsed[key] = outcome
         else:
@@ -74,17 +78,16 @@ def load_platform(settings: Settings) -> Platform:
     return Platform(environment.name, components)
 
 
-def _by_key(settings: Settings) -> tuple[dict[str, Path], list[Problem]]:
+def _by_key(found: Sequence[Path], settings: Settings) -> tuple[dict[str, Path], list[Problem]]:
     """The file of each component, alphabetically; and those that define one a second time.
 
     Raises ConfigurationError for a folder without any.
     """
-    found = definition_files(settings)
     for folder in settings.definitions:
         if not any(file.is_relative_to(folder) for file in found):
             raise ConfigurationError(
                 f"no component is defined in {folder}",
-                "there is no */defs.yaml",
+                "there is no defs.yaml with a type of Carbon's in it",
                 "set CARBON_DEFS to the folder" if settings.defs else f"correct `definitions` in {FILE}",
             )
     files: dict[str, Path] = {}
@@ -115,19 +118,60 @@ def _overlays(one: _Parsed) -> Mapping[str, AnyOverlay]:
     return one.attributes.overlays if isinstance(one.attributes, ReleaseAttributes | ManifestsAttributes) else {}
 
 
-def _parse(file: Path) -> _Parsed | list[Problem]:
+def _parse(file: Path) -> _Parsed | list[Problem] | None:
+    """What a file says, or what is wrong with it; None for one that is a component of something else than Carbon."""
     source = read(file)
     if isinstance(source, Problem):
         return [source]
+    try:
+        kind = _attributes_of(source.data.get("type") if isinstance(source.data, Mapping) else None)
+    except _UnknownType as error:
+        return [source.problem(("type",), str(error))]
+    if kind is None:
+        return None
     outline = validate(DefsFile, source.data, source, ())
     if isinstance(outline, list):
         return outline
-    kind = ATTRIBUTES.get(outline.type)
-    if kind is None:
-        text = f"unknown type {outline.type!r}{nearest(outline.type, ATTRIBUTES)} There are: "
-        return [source.problem(("type",), text + ", ".join(ATTRIBUTES))]
-    attributes = validate(kind, outline.attributes, source, ("attributes",))
+    try:
+        written = from_environment(outline.attributes, os.environ)
+    except UnknownReference as error:
+        return [source.problem(("attributes", *error.path), str(error))]
+    attributes = validate(kind, written, source, ("attributes",))
     return attributes if isinstance(attributes, list) else _Parsed(source, attributes)
+
+
+class _UnknownType(ValueError):
+    """A `type:` that must be meant for Carbon, and names nothing."""
+
+
+@functools.cache
+def _attributes_of(dotted: Any) -> type[AssetAttributes] | None:
+    """What a component type takes, of ours or a subclass of one; None for a type that has nothing to do with Carbon.
+
+    Raises _UnknownType for one that is likely to be misspelt. Something that is no name is told as that of ours.
+    """
+    if not isinstance(dotted, str):
+        return AssetAttributes
+    if dotted in ATTRIBUTES:
+        return ATTRIBUTES[dotted]
+    module, _, name = dotted.rpartition(".")
+    if module.partition(".")[0].startswith("dagster"):
+        return None
+    try:
+        found = getattr(importlib.import_module(module), name, None) if module else None
+    except ImportError:
+        found = None
+    if found is not None:
+        takes = found.get_model_cls() if hasattr(found, "get_model_cls") else None
+        return takes if isinstance(takes, type) and issubclass(takes, AssetAttributes) else None
+    near = nearest(dotted, ATTRIBUTES)
+    if near != _NOTHING_NEAR or dotted.startswith(_OURS):
+        raise _UnknownType(f"unknown type {dotted!r}{near} There are: {', '.join(ATTRIBUTES)}")
+    return None  # Dagster tells of it, whose component it is
+
+
+_OURS = "carbon_platform."
+_NOTHING_NEAR = "."
 
 
 def _unknown_needs(key: str, one: _Parsed, known: set[str]) -> list[Problem]:

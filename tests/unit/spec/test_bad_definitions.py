@@ -159,6 +159,10 @@ CHARTS = {
         HEAD + "  chart: {repo: https://charts.example, name: probe} # here\n",
         ["either {path}, or {repo, name, version}, or {oci, version}"],
     ),
+    "an environment variable that is not set": (
+        HEAD + CHART + '  values: {size: "{{ env.SIZE_OF_IT }}"} # here\n',
+        ["environment variable SIZE_OF_IT is not set"],
+    ),
     "an unknown type": (
         (HEAD + CHART).replace("HelmRelease", "HelmRelaese # here"),
         ["unknown type", "did you mean 'carbon_platform.components.HelmRelease'", "carbon_platform.components.Content"],
@@ -172,8 +176,8 @@ CHARTS = {
         ["namespace", "pattern"],
     ),
     "a key beside the attributes": (
-        HEAD + CHART + "requirements: {} # here\n",
-        ["unknown key 'requirements'", "attributes, type"],
+        HEAD + CHART + "values: {} # here\n",
+        ["unknown key 'values'", "attributes, post_processing, requirements, template_vars_module, type"],
     ),
     "broken YAML": (HEAD + CHART + "  needs: [a # here\n", ["not valid YAML"]),
     "two documents": (HEAD + CHART + "--- # here\na: 1\n", ["not valid YAML"]),

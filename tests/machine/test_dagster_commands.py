@@ -1,0 +1,162 @@
+"""Dagster's own commands: in a fresh checkout with nothing set, and in somebody else's project beside Carbon's."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tenacity
+
+from carbon_platform.local.ports import free_ports
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
+SHOP = Path(__file__).parents[1] / "projects" / "shop"
+_SECONDS = 120
+_STARTED_SECONDS = 60.0
+
+
+class Project:
+    """A Dagster project, and a shell in it without any setting of Carbon's or Dagster's."""
+
+    def __init__(self, folder: Path, home: Path, **environment: str) -> None:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("CARBON_", "DAGSTER_"))}
+        self.folder = folder
+        self.environment = {**kept, "HOME": str(home), "PYTHONPATH": str(folder), **environment}
+
+    def __call__(self, *command: str, code: int = 0) -> str:
+        """Everything that the command printed."""
+        done = self._run(command, code)
+        return done.stdout + done.stderr
+
+    def json(self, *command: str) -> Any:
+        """What the command printed as JSON."""
+        return json.loads(self._run((*command, "--json"), 0).stdout)
+
+    def _run(self, command: tuple[str, ...], code: int) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [BIN / command[0], *command[1:]],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
+        return done
+
+    def assets(self) -> dict[str, Any]:
+        """Every asset, as `dg list defs` tells of it."""
+        return {one["asset_key"]: one for one in self.json("dg", "list", "defs")["assets"]}
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Project:
+    return Project(ROOT, tmp_path)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    shutil.copytree(SHOP, tmp_path / "shop", ignore=shutil.ignore_patterns("__pycache__"))
+    return Project(tmp_path / "shop", tmp_path, SHOP_CACHE_SIZE="64Mi")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dg", "check", "yaml"),
+        ("dg", "check", "defs"),
+        ("dagster", "definitions", "validate"),
+        ("dagster", "asset", "list", "-m", "carbon_platform.definitions"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_works_in_a_fresh_checkout_with_nothing_set(here: Project, command: tuple[str, ...]) -> None:
+    here(*command)
+
+
+def test_the_platform_and_its_component_types_are_listed(here: Project) -> None:
+    assert {"redis", "trino", "kafka_topics"} <= here.assets().keys()
+    keys = set(here.json("dg", "list", "components"))
+    assert {f"carbon_platform.components.{name}" for name in ("HelmRelease", "Manifests", "Content")} <= keys
+
+
+def test_in_another_project_a_component_is_what_its_own_file_says(shop: Project) -> None:
+    assets = shop.assets()
+    assert set(assets) == {"redis", "network", "orders"}
+    redis = assets["redis"]
+    assert redis["description"].startswith("Sessions of the shop.")
+    assert redis["group_name"] == "shop"
+    assert redis["owners"] == [{"team": "shop"}], "its type is a subclass that says how it looks"
+    assert {"key": "tier", "value": "gold"} in redis["tags"], "post_processing is Dagster's"
+    assert assets["network"]["dependency_keys"] == ["redis"]
+
+
+def test_what_is_not_set_or_stands_twice_is_told_with_its_file(shop: Project) -> None:
+    del shop.environment["SHOP_CACHE_SIZE"]
+    told = shop("dg", "check", "defs", code=1)
+    assert re.search(r"defs/redis/defs\.yaml:9: environment variable SHOP_CACHE_SIZE is not set", told)
+    shutil.copytree(shop.folder / "shop" / "defs" / "redis", shop.folder / "shop" / "defs" / "more" / "redis")
+    shop.environment["SHOP_CACHE_SIZE"] = "64Mi"
+    told = shop("dg", "check", "defs", code=1)
+    assert re.search(r"component 'redis' is defined by \S+/defs/more/redis/defs\.yaml already", told)
+
+
+def test_another_platforms_settings_do_not_turn_a_folder_into_a_component_of_that_name(shop: Project) -> None:
+    shop.environment["CARBON_DEFS"] = str(ROOT / "carbon_platform" / "defs")
+    told = shop("dg", "check", "defs", code=1)
+    assert "shop/defs/network/defs.yaml is not among the platform's definitions" in told
+
+
+@pytest.mark.parametrize("kind", ["HelmRelease", "Manifests", "Content"])
+def test_what_is_scaffolded_loads(shop: Project, kind: str) -> None:
+    shop("dg", "scaffold", "defs", f"carbon_platform.components.{kind}", "price_feed")
+    assert "price_feed" in shop.assets()
+
+
+def test_a_data_asset_beside_components_is_launched(shop: Project) -> None:
+    for command in (
+        ("dg", "launch", "--assets", "orders"),
+        ("dagster", "asset", "materialize", "--select", "orders", "-m", "shop.definitions"),
+    ):
+        assert "RUN_SUCCESS" in shop(*command)
+
+
+@pytest.fixture(params=["dg", "dagster"])
+def served(request: pytest.FixtureRequest, shop: Project) -> Iterator[str]:
+    """The URL of a web server that `dg dev` or `dagster dev` started in the project."""
+    (port,), log = free_ports(1), shop.folder / "dev.log"
+    command = [BIN / request.param, "dev", "--port", str(port)]
+    with log.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            command, cwd=shop.folder, env=shop.environment, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
+
+
+def test_the_lineage_is_served_with_nothing_set(served: str) -> None:
+    query = json.dumps({"query": "{assetNodes {assetKey {path}}}"}).encode()
+    request = urllib.request.Request(f"{served}/graphql", query, {"Content-Type": "application/json"})
+    for attempt in tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((urllib.error.URLError, ConnectionError)),
+        wait=tenacity.wait_fixed(0.2),
+        stop=tenacity.stop_after_delay(_STARTED_SECONDS),
+        reraise=True,
+    ):
+        with attempt, urllib.request.urlopen(request, timeout=10) as answer:
+            nodes = json.load(answer)["data"]["assetNodes"]
+    assert {node["assetKey"]["path"][0] for node in nodes} == {"redis", "network", "orders"}
