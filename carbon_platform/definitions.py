@@ -5,10 +5,7 @@ from dagster_async_executor import async_executor
 
 from carbon_platform.components.asset import component_asset
 from carbon_platform.components.definition import platform
-from carbon_platform.components.drift import drift_sweep
-from carbon_platform.components.healing import healing_sensor
-from carbon_platform.components.schedules import verification_schedules
-from carbon_platform.components.sweep import health_sweep
+from carbon_platform.components.operations import operations
 from carbon_platform.environment import SHIPPED
 from carbon_platform.settings import settings
 
@@ -16,13 +13,9 @@ from carbon_platform.settings import settings
 @dg.definitions
 def defs() -> dg.Definitions:
     """All definitions. Raises ConfigurationError naming file and line of whatever is wrong in a defs.yaml."""
-    components = platform()
     shipped = SHIPPED in settings().definitions
     assets = dg.load_from_defs_folder(path_within_project=SHIPPED) if shipped else dg.Definitions()
     # Folders outside a Dagster project: the same assets, without the project around them.
-    others = [c for c in components.components.values() if not (shipped and c.file.is_relative_to(SHIPPED))]
-    own = dg.Definitions(
-        schedules=verification_schedules(components), sensors=[healing_sensor(components)], executor=async_executor
-    )
+    others = [c for c in platform().components.values() if not (shipped and c.file.is_relative_to(SHIPPED))]
     beside = dg.Definitions(assets=[component_asset(component) for component in others])
-    return dg.Definitions.merge(assets, beside, own, health_sweep(components), drift_sweep(components))
+    return dg.Definitions.merge(assets, beside, operations(), dg.Definitions(executor=async_executor))
