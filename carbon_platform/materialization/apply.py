@@ -44,7 +44,6 @@ async def apply(
     """
     release = component.release
     assert release is not None, "only releases are applied by Helm"
-    await _apply_first(desired, plan, session, steps)
     await _check_deferred(component, plan, session.api)
     await _remove_refused(component, plan, session, steps)
     if desired.rendered is None:
@@ -61,8 +60,11 @@ async def apply(
     return revision
 
 
-async def _apply_first(desired: Desired, plan: Plan, session: Session, steps: Steps) -> None:
-    """Kinds and namespaces that are not as desired: what Helm applies needs them."""
+async def apply_first(desired: Desired, plan: Plan, session: Session, steps: Steps) -> list[ObjectName]:
+    """Apply kinds and namespaces that are not as desired, before what Helm applies; which they were.
+
+    What the chart makes may depend on them: Helm itself installs the files of crds/ before it renders.
+    """
     changed = {change.object for change in plan.changes}
     kinds = [obj for obj in desired.objects if obj["kind"] == "CustomResourceDefinition"]
     todo = [obj for obj in (*desired.first, *kinds) if ObjectName.of(obj) in changed]
@@ -72,6 +74,7 @@ async def _apply_first(desired: Desired, plan: Plan, session: Session, steps: St
     if names:
         await wait_ready(names, session.api, session.mirrors, _CRD_SECONDS, steps.tell)
         session.api.forget_capabilities()
+    return names
 
 
 async def _check_deferred(component: Component, plan: Plan, api: Api) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import Overtaken
 from carbon_platform.inspect.desired import deployed, wanted
-from carbon_platform.materialization.apply import apply
+from carbon_platform.materialization.apply import apply, apply_first
 from carbon_platform.materialization.apply_remedy import restart_readers, treat
 from carbon_platform.materialization.outcome import Options, Steps
 from carbon_platform.materialization.outdated_pods import replace_pods
@@ -25,6 +25,7 @@ from carbon_platform.release.desired import Desired
 from carbon_platform.release.guard import guard
 from carbon_platform.release.helm import chart_metadata
 from carbon_platform.release.history import Revision
+from carbon_platform.release.inputs import asks_the_cluster
 from carbon_platform.release.lease import Held, held
 from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.plan import Plan, plan
@@ -85,11 +86,19 @@ class Deployment:
         lost = await self._lost_volumes(revision)
         await self._treat()
         # The look before may have been at a release in the middle of something, or without its namespaces.
-        if claim.waited or self._done or _moved(self._planned, revision):
-            await self._plan_anew(revision)
+        moved = _moved(self._planned, revision)
+        if claim.waited or self._done or moved:
+            await self._plan_anew(rendered=moved)
         if not self._applies and not self._copies:
             return await self._only_pods()
         self._guard(lost)
+        first = await self._apply_first()
+        if first and asks_the_cluster(self._release):
+            self._done += [
+                f"{change.action} {change.object}" for change in self._planned.changes if change.object in first
+            ]
+            await self._plan_anew(rendered=True)
+            self._guard(lost)
         return await self._apply(claim)
 
     @property
@@ -123,9 +132,10 @@ class Deployment:
         self._treated = await treat(remedy, self._component, self._desired, api, self._steps)
         self._done += self._treated
 
-    async def _plan_anew(self, revision: Revision | None) -> None:
+    async def _plan_anew(self, *, rendered: bool) -> None:
+        """`rendered`: also what is desired may be another thing now."""
         with self._steps.timed(Step.PLAN):
-            if _moved(self._planned, revision):
+            if rendered:
                 self._desired = await desired_now(self._component, self._session, self._options)
             self._planned = await plan(self._component, self._desired, self._session.api)
         check_refusals(self._component, self._planned)
@@ -153,6 +163,14 @@ class Deployment:
         )
         if options.remedy is not None:
             check_touches(options.remedy, planned)
+
+    async def _apply_first(self) -> list[ObjectName]:
+        """Kinds and namespaces of the chart's own; those that were not as desired."""
+        if not self._applies:
+            return []
+        with self._steps.timed(Step.APPLY):
+            record_change(self._component, self._session)
+            return await apply_first(self._desired, self._planned, self._session, self._steps)
 
     async def _apply(self, claim: Held) -> Applied:
         component, session, options, planned = self._component, self._session, self._options, self._planned
