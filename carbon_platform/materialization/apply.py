@@ -4,6 +4,9 @@ import asyncio
 import datetime
 import functools
 import re
+from collections.abc import Sequence
+
+import tenacity
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
@@ -73,8 +76,31 @@ async def apply_first(desired: Desired, plan: Plan, session: Session, steps: Ste
     names = [ObjectName.of(obj) for obj in todo]
     if names:
         await wait_ready(names, session.api, session.mirrors, _CRD_SECONDS, steps.tell)
+        await _served([obj for obj in todo if obj["kind"] == "CustomResourceDefinition"], session.api)
         session.api.forget_capabilities()
     return names
+
+
+async def _served(definitions: Sequence[Object], api: Api) -> None:
+    """Return when discovery names the kinds: it follows the definitions a moment later, and nothing tells when."""
+    kinds = {
+        f"{definition['spec']['group']}/{version['name']}/{definition['spec']['names']['kind']}"
+        for definition in definitions
+        for version in definition["spec"]["versions"]
+        if version.get("served")
+    }
+
+    async def missing() -> set[str]:
+        _, known = await api.kinds()
+        return kinds.difference(known)
+
+    if kinds:
+        await tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_result(bool),
+            wait=tenacity.wait_exponential(multiplier=0.05, max=1),
+            stop=tenacity.stop_after_delay(_CRD_SECONDS),
+            retry_error_callback=lambda _: None,  # what needs them says so
+        )(missing)
 
 
 async def _check_deferred(component: Component, plan: Plan, api: Api) -> None:
@@ -129,7 +155,6 @@ async def _upgrade(
     text = rendered.text
     while True:
         number = await next_number(session.api, release)
-        # What the cluster can since kinds were applied first may make another render: the next look sees to that.
         label = f"{LABEL}={rendered.inputs.label(number)}"
         try:
             upgrade = functools.partial(session.helm.upgrade, release, text, label, _DESCRIPTION, seconds)
