@@ -136,7 +136,7 @@ async def test_what_a_chart_makes_only_where_its_own_kind_is_there_comes_with_it
     files = {"crds/alpha.yaml": json.dumps(crd(platform.namespace, "Alpha")), "templates/alpha.yaml": template}
     platform.define(chart=chart(platform, files))
     assert (await platform.up(session)).verified
-    assert await api.get(ObjectName.of(alpha)) is not None
+    assert await api.get(ObjectName(alpha["apiVersion"], "Alpha", platform.namespace, "alpha")) is not None
     session.api.forget_capabilities()
     assert changes(await seen(platform, session)) == []
     assert (await platform.up(session)).revision == 1
