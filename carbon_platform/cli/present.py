@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from carbon_platform.errors import CarbonError
@@ -117,25 +116,12 @@ def report(all_seen: Sequence[ComponentStatus], settings: Settings) -> dict[str,
     }
 
 
-def table(all_seen: Iterable[ComponentStatus]) -> Table:
-    """The components as a table; a reason only where something is not right."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("COMPONENT", "GROUP", "STATE", "PODS", "CHECKS", "REV", "ENDPOINT"):
-        shown.add_column(title, no_wrap=True)
-    shown.add_column("REASON", overflow="fold")
-    for seen in all_seen:
-        component = seen.component
-        passed = sum(check.passed for check in seen.checks)
-        endpoint = component.endpoints[0] if component.endpoints else None
-        where = f"{endpoint.service}.{endpoint.namespace or component.namespace}:{endpoint.port}" if endpoint else ""
-        shown.add_row(
-            component.key,
-            component.group,
-            Text(seen.state.value, style=COLOURS[seen.state]),
-            f"{seen.running}/{seen.total}" if seen.total else "-",
-            f"{passed}/{len(seen.checks)}" if seen.checks else "-",
-            str(seen.revision or "-"),
-            where,
-            "" if seen.state is State.VERIFIED else next(iter(seen.reason.splitlines()), ""),
-        )
-    return shown
+def terminal_width() -> int | None:
+    """Columns of the terminal; None when standard output is none."""
+    return console.width if sys.stdout.isatty() else None
+
+
+def print_lines(lines: Iterable[Text]) -> None:
+    """Lines that are cut to size already."""
+    for line in lines:
+        console.print(line, no_wrap=True, overflow="ignore", crop=False)

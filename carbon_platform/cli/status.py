@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 
-from carbon_platform.cli.present import console, errors, print_json, report, score, table
+from carbon_platform.cli.overview import overview
+from carbon_platform.cli.present import console, errors, print_json, print_lines, report, score, terminal_width
 from carbon_platform.health.state import State
 from carbon_platform.inspect.status import statuses
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
+
+_GOOD = frozenset({State.VERIFIED, State.OFF})
 
 
 def run(names: Sequence[str], *, json: bool) -> int:
@@ -23,14 +26,15 @@ def run(names: Sequence[str], *, json: bool) -> int:
     if json:
         print_json(report(seen, chosen))
     else:
-        console.print(table(seen))
+        print_lines(overview(seen, terminal_width()))
         s = score(seen)
         console.print(
-            f"\n{s['verified']}/{s['components']} components verified, "
+            f"{s['verified']}/{s['components']} components verified, "
             f"{s['critical_verified']}/{s['critical']} critical, {s['pods_running']}/{s['pods']} pods running"
         )
+        if any(one.state not in _GOOD for one in seen):
+            console.print("details: carbon doctor NAME", style="dim")
         if unreachable:
             errors.print(unreachable, style="yellow")
     excused = platform.excusable - set(keys if names else ())
-    good = {State.VERIFIED, State.OFF}
-    return 0 if all(s.state in good or (s.state is State.BLOCKED and s.component.key in excused) for s in seen) else 1
+    return 0 if all(s.state in _GOOD or (s.state is State.BLOCKED and s.component.key in excused) for s in seen) else 1

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from carbon_platform.cli import drift, plan
-from carbon_platform.cli.present import as_json, error_as_json, errors, print_error, print_json, score, table
+from carbon_platform.cli.present import as_json, error_as_json, errors, print_error, print_json, score
 from carbon_platform.drift.drift import Deed
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
@@ -60,12 +60,6 @@ def test_a_component_in_json_has_the_words_that_all_commands_share(seen: list[Co
 def test_json_is_one_document(seen: list[ComponentStatus], capsys: pytest.CaptureFixture[str]) -> None:
     print_json([as_json(one) for one in seen])
     assert [one["key"] for one in json.loads(capsys.readouterr().out)] == ["app", "db"]
-
-
-def test_a_table_has_a_reason_only_where_something_is_not_right(seen: list[ComponentStatus]) -> None:
-    shown = table(seen)
-    assert list(shown.columns[-1].cells) == ["", "first line"]
-    assert list(shown.columns[6].cells) == ["app.here:80", ""]
 
 
 def test_an_error_has_its_cause_its_evidence_and_its_fix() -> None:
