@@ -1,13 +1,16 @@
 """`carbon doctor`."""
 
 import asyncio
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.text import Text
 
-from carbon_platform.cli.present import console, print_json
+from carbon_platform.cli.diagnosis import Diagnosis, lines
+from carbon_platform.cli.present import console, print_json, print_lines, terminal_width
 from carbon_platform.healing.doctor import Finding, examination
+from carbon_platform.healing.incidents import Incident, book_of
 from carbon_platform.healing.symptoms import Symptom
 from carbon_platform.materialization.redact import redactor
 from carbon_platform.release.wait import last_words
@@ -15,11 +18,17 @@ from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.platform import Platform
 
 
 def run(names: Sequence[str], *, json: bool) -> int:
-    """0 when nothing is broken, else 1."""
-    found, nodes, logs = asyncio.run(_examine(names))
+    """0 when nothing is broken, else 1. What waits for images of a public registry counts only when it was named."""
+    platform = load_platform(settings())
+    keys = graph.select(platform.needs, names)
+    seen = asyncio.run(_examine(platform, keys))
+    found, nodes, logs = seen.found, seen.nodes, seen.logs
+    excusable = platform.excusable - set(keys if names else ())
+    told = Diagnosis.of(found, excusable, seen.unverified, platform.needs)
     if json:
         print_json(
             {
@@ -28,22 +37,39 @@ def run(names: Sequence[str], *, json: bool) -> int:
                     {
                         "key": finding.component,
                         "root": finding.root or None,
+                        "waiting": finding in told.waiting,
                         "causes": [_as_json(s, logs.get(s.object, ())) for s in finding.symptoms],
                     }
                     for finding in found
                 ],
             }
         )
-    else:
+    elif names:
         _show(found, nodes, logs)
-    return 1 if found or nodes else 0
+    else:
+        print_lines(lines(told, nodes, len(keys), seen.healing, terminal_width()))
+    return 1 if told.broken or nodes else 0
 
 
-async def _examine(names: Sequence[str]) -> tuple[list[Finding], list[Symptom], dict[str, list[str]]]:
-    platform = load_platform(settings())
-    keys = graph.select(platform.needs, names)
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    found: list[Finding]
+    nodes: list[Symptom]
+    logs: Mapping[str, list[str]]
+    """The last lines of what is broken, by object."""
+    healing: Mapping[str, str]
+    """What is done about a component now."""
+    unverified: Sequence[str]
+    """What never worked."""
+
+
+async def _examine(platform: Platform, keys: Sequence[str]) -> _Seen:
     async with open_session(settings()) as session:
         found, nodes = await examination(platform, keys, session)
+        incidents = book_of(settings(), session.cluster_id).incidents(only_open=True)
+        healing = {one.component: _healing(one) for one in incidents}
+        records = session.records.all()
+        unverified = [key for key in keys if key not in records or not records[key].verified_at]
         logs = {}
         for finding in found:
             clean = await redactor(platform.components[finding.component], session)
@@ -51,7 +77,15 @@ async def _examine(names: Sequence[str]) -> tuple[list[Finding], list[Symptom], 
                 if symptom.cause:
                     lines = await last_words(symptom.cause.object, session.api)
                     logs[symptom.object] = [clean(line) for line in lines]
-    return found, nodes, logs
+    return _Seen(found, nodes, logs, healing, unverified)
+
+
+def _healing(incident: Incident) -> str:
+    if not incident.attempts:
+        return "it was noticed"
+    last = incident.attempts[-1]
+    how = "running" if last.ended_at is None else "helped" if last.helped else "did not help"
+    return f"{last.remedy}, {how}" if last.number == 1 else f"{last.remedy}, {how}; attempt {last.number}"
 
 
 def _as_json(symptom: Symptom, log: Sequence[str]) -> dict[str, Any]:
@@ -66,7 +100,7 @@ def _as_json(symptom: Symptom, log: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _show(found: Sequence[Finding], nodes: Sequence[Symptom], logs: dict[str, list[str]]) -> None:
+def _show(found: Sequence[Finding], nodes: Sequence[Symptom], logs: Mapping[str, list[str]]) -> None:
     for symptom in nodes:
         console.print(Text.assemble((symptom.object, "bold red"), f"  {symptom.text}"))
     for finding in found:

@@ -96,8 +96,8 @@ def _with_reason(line: Text, reason: Text, width: int | None) -> list[Text]:
         return [_stripped(line + Text(_GAP) + reason)]
     left = width - line.cell_len - len(_GAP)
     if left >= _LEAST:
-        return [_stripped(line + Text(_GAP) + _cut(reason, left))]
-    return [_cut(_stripped(line), width), *([_cut(Text("    ") + reason, width)] if reason.plain else [])]
+        return [_stripped(line + Text(_GAP) + cut(reason, left))]
+    return [cut(_stripped(line), width), *([cut(Text("    ") + reason, width)] if reason.plain else [])]
 
 
 def _padded(cell: Text, size: int) -> Text:
@@ -109,7 +109,7 @@ def _stripped(line: Text) -> Text:
     return line
 
 
-def _cut(text: Text, size: int) -> Text:
+def cut(text: Text, size: int) -> Text:
     """In one line of so many columns, with a sign that there was more."""
     found = text.copy()
     found.truncate(size, overflow="ellipsis")

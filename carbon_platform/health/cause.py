@@ -90,6 +90,8 @@ class Cause:
     fix: str
     evidence: tuple[str, ...] = ()
     """An event's message, the last log lines."""
+    subject: str = ""
+    """What it is about besides the object: the image."""
 
     def __str__(self) -> str:
         return f"{self.object}: {self.why}"

@@ -110,7 +110,8 @@ def _image(pod: Object, status: ContainerStatus, reason: str, said: str, events:
         return None
     fix = "correct the image's name and tag, or make it available on the node or in a registry it reaches"
     why = f"image {status.get('image')} of container {status.get('name')} can't be pulled"
-    return Cause(Kind.IMAGE, ObjectName.of(pod), why, fix, (story or max(tried, key=len, default=said),))
+    evidence = (story or max(tried, key=len, default=said),)
+    return Cause(Kind.IMAGE, ObjectName.of(pod), why, fix, evidence, str(status.get("image")))
 
 
 def last_run(status: ContainerStatus) -> Mapping[str, Any]:

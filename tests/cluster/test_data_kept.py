@@ -106,7 +106,7 @@ async def test_a_definition_that_was_begun_and_never_applied_is_not_verified_by_
     async def killed(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("carbon_platform.materialization.release.apply", killed)
+    monkeypatch.setattr("carbon_platform.materialization.deploy.apply", killed)
     with pytest.raises(KeyboardInterrupt):
         await platform.up(session)
     monkeypatch.undo()
