@@ -16,7 +16,7 @@ up: .venv/ready ## From an empty machine to the verified platform
 	$(CARBON) cluster up
 	$(CARBON) up
 
-test: lint unit real ## Everything that proves it stays so
+test: lint unit real ## All tests, with style, types and layers
 
 lint: .venv/ready ## Style, types, layers
 	.venv/bin/ruff check .

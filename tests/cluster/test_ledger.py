@@ -238,7 +238,7 @@ async def test_a_kill_between_copying_and_restarting_loses_no_restart(
     async def killed(*_: object) -> list[str]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("carbon_platform.materialization.release.restart_readers", killed)
+    monkeypatch.setattr("carbon_platform.materialization.deploy.restart_readers", killed)
     with pytest.raises(KeyboardInterrupt):
         await platform.up(session)
     monkeypatch.undo()
