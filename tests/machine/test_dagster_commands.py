@@ -87,13 +87,13 @@ def test_a_command_works_in_a_fresh_checkout_with_nothing_set(here: Project, com
 
 def test_the_platform_and_its_component_types_are_listed(here: Project) -> None:
     assert {"redis", "trino", "kafka_topics"} <= here.assets().keys()
-    keys = set(here.json("dg", "list", "components"))
+    keys = {one["key"] for one in here.json("dg", "list", "components")["items"]}
     assert {f"carbon_platform.components.{name}" for name in ("HelmRelease", "Manifests", "Content")} <= keys
 
 
 def test_in_another_project_a_component_is_what_its_own_file_says(shop: Project) -> None:
     assets = shop.assets()
-    assert set(assets) == {"redis", "network", "orders"}
+    assert set(assets) == {"redis", "network", "orders", "sessions"}
     redis = assets["redis"]
     assert redis["description"].startswith("Sessions of the shop.")
     assert redis["group_name"] == "shop"
@@ -132,6 +132,11 @@ def test_a_data_asset_beside_components_is_launched(shop: Project) -> None:
         assert "RUN_SUCCESS" in shop(*command)
 
 
+def test_a_data_asset_that_needs_what_is_not_verified_says_so(shop: Project) -> None:
+    told = shop("dg", "launch", "--assets", "sessions", code=1)
+    assert "redis is unknown, not verified: the cluster can't be reached" in told
+
+
 @pytest.fixture(params=["dg", "dagster"])
 def served(request: pytest.FixtureRequest, shop: Project) -> Iterator[str]:
     """The URL of a web server that `dg dev` or `dagster dev` started in the project."""
@@ -159,4 +164,4 @@ def test_the_lineage_is_served_with_nothing_set(served: str) -> None:
     ):
         with attempt, urllib.request.urlopen(request, timeout=10) as answer:
             nodes = json.load(answer)["data"]["assetNodes"]
-    assert {node["assetKey"]["path"][0] for node in nodes} == {"redis", "network", "orders"}
+    assert {node["assetKey"]["path"][0] for node in nodes} == {"redis", "network", "orders", "sessions"}
