@@ -20,6 +20,8 @@ _RENEW = 8.0
 _LOOK_AGAIN = 0.5
 _GIVE_BACK_SECONDS = 10.0
 """A lease that can't be given back so soon is left: its holder is dead then, as everybody here can see."""
+_WRITING = ("up", "down")
+"""Commands that hold a lease."""
 WRITER_VARIABLE = "CARBON_WRITER"
 """Set in the environment of every process we start, so that one left behind by a dead writer can be found."""
 
@@ -43,11 +45,31 @@ class Writer:
         return cls(parts[0], parts[1], int(parts[2]), parts[3]) if len(parts) == 4 and parts[2].isdigit() else None
 
 
+def told(holder: str) -> str:
+    """A holder as a person knows it: `carbon up, process 3923`, or `process 3923 on HOST`; else as it is written."""
+    writer = Writer.parse(holder)
+    if writer is None:
+        return holder
+    if not _here(writer, this_process()):
+        return f"process {writer.pid} on {writer.host}"
+    return f"{_command(writer.pid)}, process {writer.pid}"
+
+
+def _command(pid: int) -> str:
+    """What of Carbon a process of this machine is."""
+    words: list[str] = []
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+    after = next((words[i + 1 :] for i, word in enumerate(words) if Path(word).name == "carbon"), [])
+    command = next((word for word in after if word in _WRITING), "")
+    return f"carbon {command}" if command else "a run of carbon ui"
+
+
 def process(pid: int) -> Writer:
     """The writer that a process of this machine is."""
     boot = Path("/proc/sys/kernel/random/boot_id")
-    told = boot.read_text(encoding="ascii").strip()[:8] if boot.exists() else "unknown"
-    return Writer(socket.gethostname(), told, pid, _start_time(pid) or "0")
+    number = boot.read_text(encoding="ascii").strip()[:8] if boot.exists() else "unknown"
+    return Writer(socket.gethostname(), number, pid, _start_time(pid) or "0")
 
 
 def this_process() -> Writer:
@@ -90,8 +112,8 @@ def left_behind(namespace: str, release: str) -> list[int]:
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
                 if words <= set((entry / "cmdline").read_bytes().split(b"\0")):
-                    told = (part for part in (entry / "environ").read_bytes().split(b"\0") if part.startswith(mark))
-                    writers = [Writer.parse(part.removeprefix(mark).decode()) for part in told]
+                    marked = (part for part in (entry / "environ").read_bytes().split(b"\0") if part.startswith(mark))
+                    writers = [Writer.parse(part.removeprefix(mark).decode()) for part in marked]
                     found += [int(entry.name) for writer in writers if dead(writer, me)]
     return found
 
@@ -167,7 +189,7 @@ async def _take(
 ) -> tuple[Held, Object]:
     """How it was taken, and the Lease as it is then."""
     deadline = asyncio.get_running_loop().time() + wait_seconds
-    told = waited = False
+    said = waited = False
     lease: Object | None = None  # most often there is none: making it tells
     while True:
         holder = (lease or {}).get("spec", {}).get("holderIdentity") or ""
@@ -179,13 +201,13 @@ async def _take(
                 dead_holder = holder if holder and holder != str(me) else None
                 return Held(dead_holder, waited or dead_holder is not None), ours
         waited = True
-        if holder and not told:
-            waiting(f"waits for {holder}, which is at work on it")
-            told = True
+        if holder and not said:
+            waiting(f"waits for {told(holder)}, which is at work on it")
+            said = True
         if holder and asyncio.get_running_loop().time() >= deadline:
             raise Conflict(
                 f"release {name.namespace}/{name.name.removeprefix('carbon-')} has another writer",
-                f"its lease is held by {holder}",
+                f"its lease is held by {told(holder)}",
                 "wait for it to end, or end it",
             )
         # A Lease has no watch worth its cost here: who waits, waits for a whole deployment to end.
@@ -248,7 +270,7 @@ async def live_holders(api: Api, namespace: str) -> dict[str, str]:
 def holder_of(lease: Object) -> str | None:
     """Who is at work under this lease now, or None."""
     holder = lease["spec"].get("holderIdentity")
-    return None if not holder or abandoned(lease, this_process(), _clock()) else str(holder)
+    return None if not holder or abandoned(lease, this_process(), _clock()) else told(str(holder))
 
 
 async def _give_back(api: Api, name: ObjectName, me: Writer, lease: Object | None) -> None:

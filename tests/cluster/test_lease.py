@@ -11,7 +11,7 @@ import pytest
 from carbon_platform.cluster.client import Api
 from carbon_platform.errors import Conflict
 from carbon_platform.materialization.progress import Event, listening
-from carbon_platform.release.lease import Writer, held, live_holder, process, this_process
+from carbon_platform.release.lease import Writer, held, live_holder, process, this_process, told
 from carbon_platform.session import Session
 from tests.cluster.platform import Platform
 
@@ -45,7 +45,7 @@ ELSEWHERE = dataclasses.replace(this_process(), host="elsewhere")
 async def test_a_free_lease_is_held_and_given_back(platform: Platform, api: Api, place: str) -> None:
     async with held(api, place, "app", 5, nobody_told) as claim:
         assert (claim.taken_from, claim.waited) == (None, False)
-        assert await live_holder(api, place, "app") == str(this_process())
+        assert await live_holder(api, place, "app") == told(str(this_process()))
     assert await live_holder(api, place, "app") is None
     assert await api.get(platform.name("Lease", "carbon-app")) is None
 
@@ -63,7 +63,7 @@ async def test_the_lease_of_a_writer_that_died_here_is_taken_over_at_once(
     child = await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", "input()", stdin=asyncio.subprocess.PIPE)
     writer = process(child.pid)
     await api.create(lease(platform, writer, lasts=3600))
-    assert await live_holder(api, place, "app") == str(writer)
+    assert await live_holder(api, place, "app") == told(str(writer))
     child.kill()
     await child.wait()
     assert await live_holder(api, place, "app") is None
@@ -87,12 +87,13 @@ async def test_a_living_writer_is_waited_for_and_then_named(
     platform: Platform, api: Api, place: str, holder: Writer | str
 ) -> None:
     await api.create(lease(platform, holder))
-    told: list[str] = []
+    waited: list[str] = []
     with pytest.raises(Conflict) as caught:
-        async with held(api, place, "app", 0, told.append):
+        async with held(api, place, "app", 0, waited.append):
             raise AssertionError("never held")
-    assert caught.value.cause == f"its lease is held by {holder}"
-    assert told == [f"waits for {holder}, which is at work on it"]
+    named = told(str(holder))
+    assert caught.value.cause == f"its lease is held by {named}"
+    assert waited == [f"waits for {named}, which is at work on it"]
     live = await api.get(platform.name("Lease", "carbon-app"))
     assert live is not None
     assert live["spec"]["holderIdentity"] == str(holder)
@@ -149,7 +150,7 @@ async def test_who_loses_the_lease_is_stopped_and_leaves_it_to_the_other(
 
     with pytest.raises(Conflict, match="lost the lease"):
         await be_robbed()
-    assert await live_holder(api, place, "app") == str(ELSEWHERE)
+    assert await live_holder(api, place, "app") == told(str(ELSEWHERE))
 
 
 async def test_what_changed_while_waiting_is_planned_anew(

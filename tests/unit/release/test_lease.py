@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from carbon_platform.release.lease import (
     left_behind,
     process,
     this_process,
+    told,
 )
 
 WRITERS = st.builds(
@@ -80,6 +82,16 @@ def test_this_process_is_not_dead() -> None:
 def test_another_process_that_got_the_same_number_is_not_the_writer() -> None:
     me = this_process()
     assert dead(dataclasses.replace(me, started="1"), me)
+
+
+def test_a_writer_is_named_as_a_person_knows_it(tmp_path: Path) -> None:
+    program = tmp_path / "carbon"
+    program.write_text("read line\n", encoding="utf-8")
+    with subprocess.Popen(["/bin/sh", program, "--env", "local", "up"], stdin=subprocess.PIPE) as started:
+        assert told(str(process(started.pid))) == f"carbon up, process {started.pid}"
+    assert told(str(this_process())) == f"a run of carbon ui, process {os.getpid()}"
+    assert told(str(Writer("node-7", "abcdef12", 9, "1"))) == "process 9 on node-7"
+    assert told("some-other-program") == "some-other-program"
 
 
 @given(WRITERS)
