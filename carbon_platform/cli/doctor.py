@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from carbon_platform.cli.diagnosis import Diagnosis, lines
-from carbon_platform.cli.present import console, print_json, print_lines, terminal_width
+from carbon_platform.cli.present import console, looking, print_json, print_lines, terminal_width
 from carbon_platform.healing.doctor import Finding, examination
 from carbon_platform.healing.incidents import Incident, book_of
 from carbon_platform.healing.symptoms import Symptom
@@ -25,7 +25,8 @@ def run(names: Sequence[str], *, json: bool) -> int:
     """0 when nothing is broken, else 1. What waits for images of a public registry counts only when it was named."""
     platform = load_platform(settings())
     keys = graph.select(platform.needs, names)
-    seen = asyncio.run(_examine(platform, keys))
+    with looking(len(keys)):
+        seen = asyncio.run(_examine(platform, keys))
     found, nodes, logs = seen.found, seen.nodes, seen.logs
     excusable = platform.excusable - set(keys if names else ())
     told = Diagnosis.of(found, excusable, seen.unverified, platform.needs)

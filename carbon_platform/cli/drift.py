@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from carbon_platform.cli.present import console, error_as_json, errors, print_json
+from carbon_platform.cli.present import console, error_as_json, errors, looking, print_json
 from carbon_platform.drift.compare import drifts
 from carbon_platform.drift.drift import Deed, Drift, Verdict
 from carbon_platform.settings import settings
@@ -35,7 +35,8 @@ def run(names: Sequence[str], *, json: bool) -> int:
     """0 when everything installed is as deployed; 1 when something is not, or could not be compared."""
     platform = load_platform(settings())
     keys = graph.select(platform.needs, names)
-    found = asyncio.run(drifts([platform.components[key] for key in keys], settings()))
+    with looking(len(keys)):
+        found = asyncio.run(drifts([platform.components[key] for key in keys], settings()))
     if json:
         print_json({"components": [_as_json(one) for one in found]})
     else:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from carbon_platform.cli.present import console, error_as_json, print_json
+from carbon_platform.cli.present import console, error_as_json, looking, print_json
 from carbon_platform.inspect.plans import Planned, plans_of
 from carbon_platform.release.plan import Action
 from carbon_platform.session import open_session
@@ -41,8 +41,9 @@ def run(names: Sequence[str], *, json: bool) -> int:
 async def _looks(names: Sequence[str]) -> Mapping[str, Planned]:
     platform = load_platform(settings())
     keys = graph.closure(platform.needs, graph.select(platform.needs, names))
-    async with open_session(settings()) as session:
-        return await plans_of(platform, keys, session)
+    with looking(len(keys)):
+        async with open_session(settings()) as session:
+            return await plans_of(platform, keys, session)
 
 
 def _as_json(one: Planned) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """How results look: for people with colours on a terminal, plain when piped, JSON for scripts."""
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -119,6 +120,16 @@ def report(all_seen: Sequence[ComponentStatus], settings: Settings) -> dict[str,
 def terminal_width() -> int | None:
     """Columns of the terminal; None when standard output is none."""
     return console.width if sys.stdout.isatty() else None
+
+
+@contextlib.contextmanager
+def looking(count: int) -> Iterator[None]:
+    """Show on a terminal, while it lasts, that so many components are looked at. Nothing in a pipe."""
+    if not errors.is_terminal:
+        yield
+        return
+    with errors.status(f"looking at {count} component{'s' if count != 1 else ''}"):
+        yield
 
 
 def print_lines(lines: Iterable[Text]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from carbon_platform.cli.ask import ask
-from carbon_platform.cli.present import console, print_error, print_json, report, score
+from carbon_platform.cli.present import console, looking, print_error, print_json, report, score
 from carbon_platform.cluster.resources import pod_specs
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
@@ -27,7 +27,8 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], yes: bo
     platform = load_platform(chosen)
     named = graph.select(platform.needs, names)
     keys = [key for key in platform.order if key in graph.closure(platform.needs, named)]
-    looks, images = asyncio.run(_look(platform, keys, chosen))
+    with looking(len(keys)):
+        looks, images = asyncio.run(_look(platform, keys, chosen))
     forced = set(named) if redeploy else set()
     todo = to_run(platform, looks, forced)
     if not todo:
