@@ -29,7 +29,7 @@ unit: .venv/ready ## Decisions, in memory
 
 real: .venv/ready ## Real API servers, and the platform on real pods
 	$(CARBON) cluster prepare
-	$(PYTEST) tests/cluster tests/machine tests/e2e -n 2 --dist loadfile
+	$(PYTEST) tests/cluster tests/machine tests/e2e -n 2 --dist loadfile --durations 40
 
 down: .venv/ready ## Uninstall the platform and stop the cluster; data stays
 	-$(CARBON) down --yes
