@@ -42,7 +42,8 @@ def temporary(folder: Path, context: str, cache: Path, report: Report) -> Iterat
         yield cluster
     finally:
         cluster.down(delete_data=True)
-        keeper.terminate()
+        # Not SIGTERM: who started this process in the background may have it ignored, here and in what it starts.
+        keeper.kill()
         keeper.wait()
 
 
