@@ -149,8 +149,9 @@ def served(request: pytest.FixtureRequest, shop: Project) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(60)
+            # They leave nothing that would have to be given back, and may have been started with SIGINT ignored.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def test_the_lineage_is_served_with_nothing_set(served: str) -> None:
