@@ -12,6 +12,7 @@ from carbon_platform.materialization.progress import Event, listening
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.materialization.verify import verify
 from carbon_platform.records import CheckResult
+from carbon_platform.release.lease import told
 from carbon_platform.session import Session
 from tests.cluster.conftest import Everything
 from tests.cluster.healing import healing
@@ -174,7 +175,7 @@ async def test_healing_that_waited_for_another_writer_leaves_what_that_one_did(
     waits = asyncio.Event()
 
     def hear(event: Event) -> None:
-        if event.text.startswith(f"waits for {ELSEWHERE}"):
+        if event.text.startswith(f"waits for {told(str(ELSEWHERE))}"):
             waits.set()
 
     with listening(hear):

@@ -107,5 +107,6 @@ def test_a_job_that_can_not_run_is_the_root_of_what_waits_for_it(own: OwnPlatfor
     assert any("localhost/carbon/there-is-none:1" in line for line in first["evidence"])
     assert first["fix"]
     assert [one["object"] for one in others if one["object"].startswith(f"Pod {own.namespace}/schema-")]
-    told = own.carbon("doctor", code=1).stdout
+    assert "there-is-none" in own.carbon("doctor", code=1).stdout
+    told = own.carbon("doctor", "schema", code=1).stdout
     assert told.index("there-is-none") < told.index("readiness probe")
