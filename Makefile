@@ -3,8 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARBON := .venv/bin/carbon
 PYTEST := .venv/bin/python -m pytest
+REAL := $(PYTEST) tests/cluster tests/machine tests/e2e -n 2 --dist loadfile --durations 20
 
-.PHONY: help up test lint unit real down bench bench-drift bench-faults bench-at-rest corpus lock clean
+.PHONY: help up test test-all lint unit real real-all down bench bench-drift bench-faults bench-at-rest corpus lock clean
 
 help: ## What there is to make
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +17,8 @@ up: .venv/ready ## From an empty machine to the verified platform
 	$(CARBON) cluster up
 	$(CARBON) up
 
-test: lint unit real ## All tests, with style, types and layers
+test: lint unit real ## Style, types, layers, and all tests but the long ones that rarely break
+test-all: lint unit real-all ## All tests
 
 lint: .venv/ready ## Style, types, layers
 	.venv/bin/ruff check .
@@ -29,7 +31,11 @@ unit: .venv/ready ## Decisions, in memory
 
 real: .venv/ready ## Real API servers, and the platform on real pods
 	$(CARBON) cluster prepare
-	$(PYTEST) tests/cluster tests/machine tests/e2e -n 2 --dist loadfile --durations 40
+	$(REAL) -m "not rare"
+
+real-all: .venv/ready
+	$(CARBON) cluster prepare
+	$(REAL)
 
 down: .venv/ready ## Uninstall the platform and stop the cluster; data stays
 	-$(CARBON) down --yes

@@ -62,6 +62,7 @@ def test_jobs_leave_no_dead_processes_behind(carbon: Carbon, kubectl: Kubectl) -
     until(lambda: not dead().strip())
 
 
+@pytest.mark.rare
 def test_a_worker_joins_the_next_head_without_an_end_of_its_container(carbon: Carbon, kubectl: Kubectl) -> None:
     """The kubelet would start it again later with every head that goes."""
 
@@ -75,6 +76,7 @@ def test_a_worker_joins_the_next_head_without_an_end_of_its_container(carbon: Ca
     assert container() == before
 
 
+@pytest.mark.rare
 def test_a_worker_that_is_ended_tells_its_head_first(carbon: Carbon, kubectl: Kubectl) -> None:
     """Its tasks are moved at once; the death of one that is silent is noticed later."""
     told = "import urllib.request as u; print(u.urlopen('http://localhost:8265/api/v0/nodes?detail=1').read().decode())"
@@ -133,6 +135,7 @@ def test_a_dead_operator_is_noticed_though_its_definitions_stay(carbon: Carbon, 
     assert kubectl(*NAMESPACE, "get", "rayclusters", "-o", "name").split() == ["raycluster.ray.io/ml-cluster"]
 
 
+@pytest.mark.rare
 def test_a_redeployment_replaces_the_pods_that_the_operator_would_leave(carbon: Carbon, kubectl: Kubectl) -> None:
     def pods() -> set[str]:
         labels = ("-l", "ray.io/cluster=ml-cluster", "-o", "jsonpath={.items[*].metadata.uid}")

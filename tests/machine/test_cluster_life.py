@@ -11,7 +11,7 @@ from carbon_platform.local import cgroups
 from carbon_platform.local.layout import Layout
 from tests.machine.sandbox import Sandbox, carbon, until
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.rare]
 
 PODS = Path(__file__).parent / "manifests" / "pods.yaml"
 

@@ -14,7 +14,7 @@ from carbon_platform.local.images.resolution import ImageUnavailable
 from carbon_platform.local.images.workplace import dismantle, mounts_below
 from tests.unit.images.registry import registry
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.rare]
 REDIS = "localhost/carbon/redis:7.0"
 
 

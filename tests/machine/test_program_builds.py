@@ -12,7 +12,7 @@ from carbon_platform.local import programs
 from carbon_platform.local.catalogue import SOURCES
 from tests.machine.sandbox import until
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.rare]
 
 
 @pytest.fixture
