@@ -38,9 +38,9 @@ class PlatformComponent(dg.Component):
         Raises ConfigurationError for a file that is not among the platform's definitions.
         """
         file = (context.path / "defs.yaml").resolve()
-        for component in platform().components.values():
-            if component.file.resolve() == file:
-                return cls(component.key)
+        component = platform().components.get(context.path.name)
+        if component is not None and component.file.resolve() == file:
+            return cls(component.key)
         raise ConfigurationError(
             f"{file} is not among the platform's definitions",
             f"they are in {', '.join(map(str, settings().definitions))}",

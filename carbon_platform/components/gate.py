@@ -3,8 +3,8 @@
 import asyncio
 import functools
 import inspect
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar, cast
 
 import dagster as dg
@@ -46,29 +46,14 @@ def require_verified(*components: str) -> Callable[[Callable[_Given, _Result]], 
 
         @functools.wraps(function)
         def now(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
-            _in_a_thread(components)
+            # A step may be called from a loop that runs already: the look has one of its own.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(_refuse_unverified, components).result()
             return function(*args, **kwargs)
 
         return now
 
     return gated
-
-
-def _in_a_thread(components: Sequence[str]) -> None:
-    """A step may be called from a loop that runs already: the look has one of its own."""
-    failed: list[BaseException] = []
-
-    def look() -> None:
-        try:
-            _refuse_unverified(components)
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=look, name="require_verified")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
 
 
 def _refuse_unverified(components: Sequence[str]) -> None:

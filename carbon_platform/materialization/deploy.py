@@ -10,13 +10,7 @@ from carbon_platform.materialization.apply import apply, apply_first
 from carbon_platform.materialization.apply_remedy import restart_readers, treat
 from carbon_platform.materialization.outcome import Options, Steps
 from carbon_platform.materialization.outdated_pods import replace_pods
-from carbon_platform.materialization.preflight import (
-    check_refusals,
-    guard_prepared,
-    preflight,
-    readers_of,
-    to_copy,
-)
+from carbon_platform.materialization.preflight import check_refusals, guard_prepared, preflight, readers_of, to_copy
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.record import record_change, record_revision, remember
 from carbon_platform.materialization.remedy import Remedy, check_touches, check_volumes, check_wanted
