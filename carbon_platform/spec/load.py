@@ -123,8 +123,10 @@ def _parse(file: Path) -> _Parsed | list[Problem] | None:
     source = read(file)
     if isinstance(source, Problem):
         return [source]
+    written_type = source.data.get("type") if isinstance(source.data, Mapping) else None
     try:
-        kind = _attributes_of(source.data.get("type") if isinstance(source.data, Mapping) else None)
+        # Something that is no name is told by the outline.
+        kind = _attributes_of(written_type) if isinstance(written_type, str) else AssetAttributes
     except _UnknownType as error:
         return [source.problem(("type",), str(error))]
     if kind is None:
@@ -145,21 +147,19 @@ class _UnknownType(ValueError):
 
 
 @functools.cache
-def _attributes_of(dotted: Any) -> type[AssetAttributes] | None:
+def _attributes_of(dotted: str) -> type[AssetAttributes] | None:
     """What a component type takes, of ours or a subclass of one; None for a type that has nothing to do with Carbon.
 
-    Raises _UnknownType for one that is likely to be misspelt. Something that is no name is told as that of ours.
+    Raises _UnknownType for one that is likely to be misspelt.
     """
-    if not isinstance(dotted, str):
-        return AssetAttributes
     if dotted in ATTRIBUTES:
         return ATTRIBUTES[dotted]
     module, _, name = dotted.rpartition(".")
-    if module.partition(".")[0].startswith("dagster"):
-        return None
+    if dotted.startswith((".", "dagster")):
+        return None  # a relative one is a name for Dagster alone
     try:
         found = getattr(importlib.import_module(module), name, None) if module else None
-    except ImportError:
+    except Exception:  # a module of somebody else's: Dagster tells what is wrong with it
         found = None
     if found is not None:
         takes = found.get_model_cls() if hasattr(found, "get_model_cls") else None

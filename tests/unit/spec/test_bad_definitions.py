@@ -163,6 +163,7 @@ CHARTS = {
         HEAD + CHART + '  values: {size: "{{ env.SIZE_OF_IT }}"} # here\n',
         ["environment variable SIZE_OF_IT is not set"],
     ),
+    "a type that is no name": ("type: [a] # here\nattributes: {}\n", ["valid string"]),
     "an unknown type": (
         (HEAD + CHART).replace("HelmRelease", "HelmRelaese # here"),
         ["unknown type", "did you mean 'carbon_platform.components.HelmRelease'", "carbon_platform.components.Content"],

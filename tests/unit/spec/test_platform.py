@@ -327,3 +327,13 @@ def test_needs_of_the_platform_are_a_graph_in_order(linked: Definitions) -> None
     platform = linked.load()
     assert platform.order == ["other", "probe"]
     assert graph.dependents(platform.needs, ["other"]) == {"other", "probe"}
+
+
+@pytest.mark.parametrize(
+    "kind", [".loader.Sales", "dagster.PythonScriptComponent", "nobody_has_this.Sales", "tests.Sales"]
+)
+def test_a_component_of_something_else_is_left_to_dagster(definitions: Definitions, kind: str) -> None:
+    definitions.chart()
+    definitions.release("app")
+    definitions.write("sales", f"type: {kind}\nattributes: {{anything: 1}}\n")
+    assert set(definitions.load().components) == {"app"}
