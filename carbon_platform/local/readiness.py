@@ -23,6 +23,8 @@ _API_SECONDS = 60.0
 _READY_SECONDS = 180.0
 _FAILING_SECONDS = 8.0
 """A program that can't start for so long won't: the others that it waits for need less."""
+_BELOW = ("etcd", "kube-apiserver")
+"""What keeps an API server from being ready. Its clients give up while it isn't, and are started anew."""
 _DIAGNOSE_EVERY = 3.0
 _JUDGED = ("Deployment", "APIService")
 _PASSING = {Kind.CRASH_LOOP, Kind.LIVENESS, Kind.STARTUP, Kind.DEADLINE}
@@ -105,14 +107,14 @@ def stale(pod: Object, since: datetime.datetime) -> bool:
 
 
 async def await_api(api: Api, layout: Layout) -> None:
-    """Return when the API server is ready. Raises NotReady with the log of the program that keeps it from that."""
+    """Return when the API server is ready. Raises NotReady with the end of the log of what keeps it from that."""
     began = time.monotonic()
     while True:
         try:
             await api.request("GET", "/readyz", what="wait for the API server", patience=0)
         except CarbonError as error:
             waited = time.monotonic() - began
-            failing = supervision.failing(layout) if waited > _FAILING_SECONDS else []
+            failing = [p for p in supervision.failing(layout) if p in _BELOW] if waited > _FAILING_SECONDS else []
             if failing or waited > _API_SECONDS:
                 raise _not_up(layout, failing[0] if failing else "kube-apiserver", error) from error
         else:

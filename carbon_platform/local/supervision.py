@@ -23,7 +23,8 @@ _END_SECONDS = 25.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Not the caller's: two shells must not mean two configurations."""
 _DOWN = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
-_FAILING = frozenset({"BACKOFF", "FATAL", "EXITED"})
+_FAILING = frozenset({"BACKOFF", "FATAL"})
+"""Ended as soon as they were started. What ended later is started anew at once, and may do better then."""
 
 _HEAD = """[supervisord]
 logfile={logs}/supervisor.log

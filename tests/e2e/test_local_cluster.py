@@ -117,8 +117,10 @@ def traces() -> dict[str, list[str]]:
 
 @pytest.fixture
 def back_up(carbon: Carbon) -> Iterator[None]:
+    """Cluster and platform as they were, whatever went wrong: other tests go on with them."""
     yield
     carbon("cluster", "up")
+    carbon("up", code=None)
 
 
 @pytest.mark.usefixtures("back_up")

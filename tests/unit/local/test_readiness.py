@@ -1,7 +1,14 @@
 import datetime
+from pathlib import Path
 from typing import Any
 
-from carbon_platform.local.readiness import Part, Sight, addon, stale
+import pytest
+
+from carbon_platform.cluster.client import Api
+from carbon_platform.errors import CarbonError, NotReady
+from carbon_platform.local import readiness, supervision
+from carbon_platform.local.layout import Layout
+from carbon_platform.local.readiness import Part, Sight, addon, await_api, stale
 
 START = datetime.datetime(2026, 1, 1, 12, 0, 0, tzinfo=datetime.UTC)
 DEPLOYMENT: dict[str, Any] = {
@@ -55,3 +62,31 @@ def test_nothing_waits_for_what_no_pod_needs() -> None:
         [Part("dns", False, "starts"), Part("metrics", False, "starts", essential=False)],
     )
     assert sight.waiting == ["dns: starts"]
+
+
+class SlowApi(Api):
+    """Stand-in: an API server that is ready when it was asked three times."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def request(self, *arguments: object, **options: object) -> Any:
+        self.asked += 1
+        if self.asked < 3:
+            raise CarbonError("not ready", "500", "wait")
+
+
+@pytest.mark.parametrize(
+    ("program", "waits"), [("kube-controller-manager", True), ("etcd", False), ("kube-apiserver", False)]
+)
+async def test_only_what_the_api_server_needs_ends_the_wait_for_it(
+    program: str, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "_FAILING_SECONDS", 0.0)
+    monkeypatch.setattr(supervision, "states", lambda layout: [{"name": program, "statename": "BACKOFF"}])
+    layout = Layout(Path("/somewhere"))
+    if waits:
+        await await_api(SlowApi(), layout)
+    else:
+        with pytest.raises(NotReady, match=f"{program} does not run as it should"):
+            await await_api(SlowApi(), layout)

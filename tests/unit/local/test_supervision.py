@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from carbon_platform.local import supervision
 from carbon_platform.local.configuration import Program
 from carbon_platform.local.layout import Layout
-from carbon_platform.local.supervision import configuration, configured, is_ours, last_lines, ours, states
+from carbon_platform.local.supervision import configuration, configured, failing, is_ours, last_lines, ours, states
 
 LAYOUT = Layout(Path("/home/me/my clusters"))
 
@@ -42,6 +43,13 @@ def test_every_program_is_restarted_and_has_its_own_log_and_nobody_else_may_comm
 def test_a_supervisor_that_is_not_there_runs_nothing(folder: Path) -> None:
     assert states(Layout(folder)) == []
     assert ours(folder) == []
+
+
+def test_a_program_that_gave_up_once_and_is_started_anew_is_not_failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # kube-controller-manager does so when its API server takes longer than ten seconds.
+    told = [{"name": "kube-controller-manager", "statename": "EXITED"}, {"name": "etcd", "statename": "BACKOFF"}]
+    monkeypatch.setattr(supervision, "states", lambda layout: told)
+    assert failing(LAYOUT) == ["etcd"]
 
 
 def test_spaces_in_paths_are_quoted() -> None:
