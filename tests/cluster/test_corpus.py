@@ -30,6 +30,7 @@ def trial(cluster: LocalCluster, tmp_path: Path) -> Trial:
     return Trial(cluster, Carbon(environment(work, work, cluster, helm, ENVIRONMENT), work / "logs"), work)
 
 
+@pytest.mark.rare
 def test_a_chart_that_rests_passes_every_step_and_one_that_is_refused_says_why(trial: Trial, tmp_path: Path) -> None:
     folder = tmp_path / "charts"
     _chart(folder, "calm")

@@ -3,6 +3,8 @@
 import asyncio
 import dataclasses
 
+import pytest
+
 from carbon_platform.checks.base import Check, Passed
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object, Reach
@@ -31,6 +33,7 @@ def nothing_is_done(loop: Healing) -> bool:
     return loop.step().requests == () and loop.book.incidents() == []
 
 
+@pytest.mark.rare
 async def test_silent_nodes_are_no_finding_while_they_are_silent_nor_until_they_have_told_of_their_pods(
     platform: Platform, session: Session, api: Api
 ) -> None:

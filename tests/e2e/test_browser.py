@@ -172,6 +172,7 @@ def test_redeploy_ticked_in_the_launchpad_makes_a_revision_and_a_new_pod(
     assert redis["state"] == "verified"
 
 
+@pytest.mark.rare
 @pytest.mark.usefixtures("url")
 def test_a_fault_that_leaves_every_pod_ready_is_found_by_the_next_sweep_and_healed(
     carbon: Carbon, kubectl: Callable[..., str]
