@@ -4,12 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.definitions import Definitions
 
-settings.register_profile("repeatable", derandomize=True, max_examples=50, deadline=None, database=None)
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    max_examples=50,
+    deadline=None,
+    database=None,
+    # How long examples take to make says something of the machine alone.
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("repeatable")
 
 E2E = "tests/e2e/"

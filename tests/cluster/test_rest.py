@@ -26,7 +26,7 @@ def _templates(draw: st.DrawFn) -> tuple[list[Object], str]:
     deadline=None,
     database=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(_templates())
 def test_what_is_applied_is_not_planned_again(platform: Platform, template: tuple[list[Object], str]) -> None:

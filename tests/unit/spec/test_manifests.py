@@ -66,7 +66,7 @@ _VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner) | st.dictionaries
 
 
 @given(_VALUES)
-@hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @pytest.mark.usefixtures("definitions")
 def test_what_is_written_is_what_helm_reads(definitions: Definitions, value: Any) -> None:
     body = json.dumps(CONFIG | {"spec": {"value": value}})
