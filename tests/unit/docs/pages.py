@@ -10,6 +10,12 @@ ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 
 
+def every() -> list[Path]:
+    """All pages of the repository: the documentation, and what stands beside the code."""
+    beside = [*ROOT.glob("*.md"), *(ROOT / "images").glob("*.md"), *(ROOT / "charts").glob("*/*.md")]
+    return [*DOCS.rglob("*.md"), *beside]
+
+
 def page(name: str) -> str:
     """The text of a page."""
     return (DOCS / name).read_text(encoding="utf-8")
@@ -40,7 +46,17 @@ def code(text: str) -> list[str]:
 
 def blocks(text: str, language: str) -> list[str]:
     """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^ *```(\w*)\n(.*?)^ *```", text, flags=re.MULTILINE | re.DOTALL)
+    return [body for of, body in fenced if of == language]
+
+
+def command_lines(text: str) -> list[str]:
+    """The calls of `carbon`: in backticks, and in fenced blocks of no language or of a shell."""
+    lines = [line for language in ("", "sh") for block in blocks(text, language) for line in block.splitlines()]
+    return [line.strip() for line in [*code(text), *lines] if _CALL.match(line.strip())]
+
+
+_CALL = re.compile(r"(?:[A-Z_]+=\S+ )?(?:\.venv/bin/)?carbon\s")
 
 
 def links(text: str) -> list[str]:
@@ -50,8 +66,14 @@ def links(text: str) -> list[str]:
 
 def anchors(text: str) -> set[str]:
     """The names under which a page's headings can be linked to, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, flags=re.MULTILINE)
+    return {anchor(heading) for heading in headings}
+
+
+def anchor(heading: str) -> str:
+    """The name under which a heading can be linked to."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 PLACEHOLDER = "…"

@@ -25,7 +25,7 @@ from tests.unit.docs import pages
 
 def test_every_link_leads_somewhere() -> None:
     lost = []
-    for file in [*pages.DOCS.glob("*.md"), pages.ROOT / "README.md"]:
+    for file in pages.every():
         for link in pages.links(file.read_text(encoding="utf-8")):
             name, _, anchor = link.partition("#")
             target = (file.parent / name) if name else file
@@ -66,6 +66,32 @@ def test_every_command_is_told_with_its_options() -> None:
         told = {word for one in pages.code(pages.section(text, heading)) for word in one.split()}
         options = {o for p in command.params for o in [*p.opts, *p.secondary_opts] if o.startswith("-")}
         assert options - {"--json", "--help", "-h"} <= told, path
+
+
+def _is_call(line: str) -> bool:
+    """Whether there is such a command with these options; which components and values it is given is left open."""
+    found: Any = typer.main.get_command(app)
+    words = [*line.split("#")[0].split("…")[0].partition("carbon ")[2].split()]
+    known = {"--help", "-h", "--json"}
+    while words and (words[0] in {"--env"} or words[0] in getattr(found, "commands", {})):
+        if words[0] == "--env":
+            words = words[2:]
+        else:
+            found = found.commands[words.pop(0)]
+    known |= {o for p in found.params for o in [*p.opts, *p.secondary_opts]} | {"--env"}
+    takes_names = any(p.param_type_name == "argument" for p in found.params)
+    given = [word.partition("=")[0] for word in words if word.startswith("-")]
+    values = {words[i + 1] for i, word in enumerate(words[:-1]) if word.startswith("--") and "=" not in word}
+    rest = [word for word in words if not word.startswith("-") and word not in values]
+    return set(given) <= known and (takes_names or not rest)
+
+
+def test_every_command_that_a_page_names_is_one() -> None:
+    wrong = []
+    for file in set(pages.every()) - {pages.ROOT / "CHANGELOG.md"}:
+        lines = pages.command_lines(file.read_text(encoding="utf-8"))
+        wrong += [f"{file.name}: {line}" for line in lines if not _is_call(line)]
+    assert wrong == []
 
 
 def test_every_state_is_told_and_no_other() -> None:
@@ -158,6 +184,23 @@ def test_every_symptom_is_told_by_the_code_in_these_words() -> None:
     symptoms = [text for cell in pages.first_column(pages.page("troubleshooting.md")) for text in pages.code(cell)]
     assert len(symptoms) > 60
     assert [symptom for symptom in symptoms if not pages.is_told(symptom)] == []
+
+
+_ENTRY_LINES = 8
+
+
+def test_an_entry_of_the_runbook_is_short_listed_and_in_the_words_of_the_code() -> None:
+    text = pages.page("runbook.md")
+    listed = {link.removeprefix("#") for link in pages.links(pages.section(text, "## By symptom"))}
+    entries = re.findall(r"^### .+$", text, flags=re.MULTILINE)
+    assert {pages.anchor(entry.removeprefix("### ")) for entry in entries} == listed
+    for entry in entries:
+        lines = [line for line in pages.section(text, entry).splitlines() if line.strip()]
+        assert len(lines) <= _ENTRY_LINES, entry
+        seen = lines[0].removeprefix("**You see:** ")
+        assert seen != lines[0], entry
+        untold = [one for one in pages.code(seen) if not pages.is_told(one) and one not in pages.command_lines(seen)]
+        assert untold == [], entry
 
 
 def _project() -> dict[str, Any]:
