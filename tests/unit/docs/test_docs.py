@@ -197,7 +197,7 @@ def test_an_entry_of_the_runbook_is_short_listed_and_in_the_words_of_the_code() 
     for entry in entries:
         lines = [line for line in pages.section(text, entry).splitlines() if line.strip()]
         assert len(lines) <= _ENTRY_LINES, entry
-        seen = lines[0].removeprefix("**You see:** ")
+        seen = lines[0].removeprefix("- **You see:** ")
         assert seen != lines[0], entry
         untold = [one for one in pages.code(seen) if not pages.is_told(one) and one not in pages.command_lines(seen)]
         assert untold == [], entry
