@@ -1,8 +1,24 @@
 """The one family of foreseeable failures. Each is told to a person as what failed, why, and what to do."""
 
+import enum
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+
+
+class ExitCode(enum.IntEnum):
+    """How a command ends; docs/commands.md says what that means of each command."""
+
+    DONE = 0
+    FAILED = 1
+    """Something failed, or what a command looked at is not as it should be."""
+    USAGE = 2
+    """What a person wrote is wrong; nothing was changed."""
+    INTERRUPTED = 130
+    """Ctrl-C: 128 and the number of SIGINT, as a shell tells it."""
+    UNREAD = 141
+    """Whoever read what it prints stopped: 128 and the number of SIGPIPE."""
+
 
 _CAUSE, _FIX, _EVIDENCE = "cause: ", "fix: ", "  | "
 
@@ -15,7 +31,7 @@ class CarbonError(Exception):
     Exit code of the command line for it: `exit_code`.
     """
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
 
     def __init__(self, summary: str, cause: str = "", fix: str = "", evidence: Sequence[str] = ()) -> None:
         super().__init__(summary)
@@ -50,7 +66,13 @@ class CarbonError(Exception):
 class ConfigurationError(CarbonError):
     """What a person wrote is wrong: a file, a setting, an argument."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
+
+
+class Interrupted(CarbonError):
+    """A person pressed Ctrl-C: what that left, and the command that goes on."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class Unreachable(CarbonError):

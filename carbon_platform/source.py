@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from carbon_platform.errors import ConfigurationError
+from carbon_platform.wording import counted
 
 Place = tuple[str | int, ...]
 """Where something stands in a file: keys and positions from the outside in."""
@@ -122,7 +123,7 @@ def validate(model: type[_Model], data: object, source: Source, at: Place) -> _M
 def refused(problems: Sequence[Problem], where: str) -> ConfigurationError:
     """The error that lists all problems, by file and line."""
     return ConfigurationError(
-        f"{len(problems)} problem{'s' if len(problems) > 1 else ''} {where}",
+        f"{counted(len(problems), 'problem')} {where}",
         "see each file and line below",
         "correct them; nothing was changed",
         [str(problem) for problem in sorted(problems, key=lambda p: (str(p.file), p.line))],

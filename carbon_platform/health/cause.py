@@ -91,7 +91,7 @@ class Cause:
     evidence: tuple[str, ...] = ()
     """An event's message, the last log lines."""
     subject: str = ""
-    """What it is about besides the object: the image."""
+    """What it is about besides the object: the image, the Secret, ConfigMap or key that is missing."""
 
     def __str__(self) -> str:
         return f"{self.object}: {self.why}"

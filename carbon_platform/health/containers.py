@@ -10,6 +10,7 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.health import events as told
 from carbon_platform.health import probes
 from carbon_platform.health.cause import Cause, Kind
+from carbon_platform.wording import counted
 
 ContainerStatus = Mapping[str, Any]
 """What the kubelet says of a container in the status of its pod."""
@@ -85,21 +86,22 @@ def container_cause(
     )
 
 
-def missing(said: str, otherwise: Kind) -> tuple[Kind, str]:
-    """What the kubelet misses before it can start a container, and what would help."""
+def missing(said: str, otherwise: Kind) -> tuple[Kind, str, str]:
+    """What the kubelet misses before it can start a container, what would help, and the name of what is missing."""
     for pattern, kind, fix in _MISSING:
         match = pattern.search(said)
         if match:
-            return kind, fix.replace("{0}", match[1] if match.groups() else "")
-    return otherwise, "correct what the message names"
+            subject = match[1] if match.groups() else ""
+            return kind, fix.replace("{0}", subject), subject
+    return otherwise, "correct what the message names", ""
 
 
 def _not_created(pod: Object, status: ContainerStatus, said: str) -> Cause | None:
     if _PASSES.search(said):
         return None
-    kind, fix = missing(said, Kind.CONFIGURATION)
+    kind, fix, subject = missing(said, Kind.CONFIGURATION)
     why = f"container {status.get('name')} can't be created: {said}"
-    return Cause(kind, ObjectName.of(pod), why, fix, (said,))
+    return Cause(kind, ObjectName.of(pod), why, fix, (said,), subject)
 
 
 def _image(pod: Object, status: ContainerStatus, reason: str, said: str, events: Sequence[Object]) -> Cause | None:
@@ -187,7 +189,7 @@ def _crash(
     first = _FIRST_PAUSE.search(said) or (not waiting and lasted(before) > _NO_LOOP_SECONDS)
     if not late and (number < _CRASHES or not _down(status) or first):
         return None
-    times = f"{number} time{'s' if number != 1 else ''}"
+    times = counted(number, "time")
     name, who = ObjectName.of(pod), f"container {status.get('name')}"
     if run.get("reason") == "OOMKilled":
         limits = (probes.spec_of(pod, str(status.get("name"))).get("resources") or {}).get("limits") or {}

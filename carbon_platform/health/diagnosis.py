@@ -95,8 +95,8 @@ def _not_started(pod: Object, name: ObjectName, events: list[Object], now: datet
         if again and (now - told.first(event)).total_seconds() >= _EVENT_SECONDS:
             said = told.message(event)
             otherwise = _NOT_STARTED[str(event.get("reason"))]
-            kind, fix = missing(said, otherwise)
-            return Cause(kind, name, said, _FIXES.get(kind, fix), (said,))
+            kind, fix, subject = missing(said, otherwise)
+            return Cause(kind, name, said, _FIXES.get(kind, fix), (said,), subject)
     return None
 
 

@@ -9,6 +9,7 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.health import events as told
 from carbon_platform.health.cause import Cause, Kind
+from carbon_platform.wording import counted
 
 Probe = Mapping[str, Any]
 """A probe as a pod's spec has it."""
@@ -81,7 +82,7 @@ def ended_by(status: Mapping[str, Any], pod: Object, events: Sequence[Object]) -
 def ending(which: str, status: Mapping[str, Any], pod: Object, events: Sequence[Object]) -> Cause:
     """The cause for which the kubelet restarts a container again and again: this probe of it fails."""
     number = status.get("restartCount") or 0
-    times = f"{number} time{'s' if number != 1 else ''} so far"
+    times = f"{counted(number, 'time')} so far"
     return _cause(which, status, pod, events, f", so the kubelet restarts it, {times}")
 
 
