@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import CarbonError
-from carbon_platform.release.difference import ABSENT_TEXT
+from carbon_platform.release.difference import ABSENT_TEXT, FieldChange, FieldDifference
 from carbon_platform.release.history import Revision
 from carbon_platform.release.managed_fields import Owners, owner, owners
 from carbon_platform.release.plan import Action, Change
@@ -43,20 +43,18 @@ class Deed(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class FieldDrift:
+class FieldDrift(FieldDifference):
     """One field that is live otherwise than it was deployed."""
 
-    path: str
-    live: str
-    desired: str
     by: str = ""
     """The field manager that set it; empty when nobody knows, as of what was removed."""
     at: str = ""
     """When (RFC 3339)."""
 
-    def __str__(self) -> str:
-        who = f"  (by {self.by}{f' at {self.at}' if self.at else ''})" if self.by else ""
-        return f"{self.path}: {self.live} → {self.desired}{who}"
+    @property
+    def note(self) -> str:
+        """Who set it and when, where that is known."""
+        return f"by {self.by}{f' at {self.at}' if self.at else ''}" if self.by else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +77,8 @@ class Drift:
     reason: str = ""
     """In a sentence, for a person."""
     error: CarbonError | None = None
+    blocked: str = ""
+    """Why the component is blocked, as `carbon status` tells it; empty when it is not."""
 
     @property
     def differences(self) -> int:
@@ -119,7 +119,7 @@ def _of_change(change: Change) -> ObjectDrift:
     if change.action is Action.OWNED:
         return ObjectDrift(Deed.OWNED, str(change.object), (), change.reason)
     owned = owners(change.live) if change.live and change.fields else {}
-    fields = tuple(_field(f.path, f.live, f.desired, f.steps, owned) for f in change.fields)
+    fields = tuple(_field(f, owned) for f in change.fields)
     if change.action in {Action.CREATE, Action.DEFERRED}:
         deed = Deed.DELETED
     elif change.removed and all(field.desired == ABSENT_TEXT for field in fields):
@@ -129,8 +129,7 @@ def _of_change(change: Change) -> ObjectDrift:
     return ObjectDrift(deed, str(change.object), fields, change.reason)
 
 
-def _field(path: str, live: str, desired: str, steps: tuple[str, ...], owned: Owners) -> FieldDrift:
-    who = owner(owned, steps)
-    if who is None or who.ours:
-        return FieldDrift(path, live, desired)
-    return FieldDrift(path, live, desired, who.manager, who.at)
+def _field(changed: FieldChange, owned: Owners) -> FieldDrift:
+    who = owner(owned, changed.steps)
+    by, at = ("", "") if who is None or who.ours else (who.manager, who.at)
+    return FieldDrift(changed.path, changed.live, changed.desired, by, at, texts=changed.texts)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import textwrap
 
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import Overtaken
@@ -177,7 +178,10 @@ class Deployment:
             record_revision(number, component, session)
             copied += await restart_readers(self._copies, self._readers, self._desired, session.api)
             replaced = await replace_pods(self._desired, session, self._steps, every=options.redeploy)
-        told = [f"{c.action} {c.object}" + "".join(f"\n  {field}" for field in c.fields) for c in planned.changes]
+        told = [
+            f"{c.action} {c.object}" + "".join(f"\n{textwrap.indent(str(field), '  ')}" for field in c.fields)
+            for c in planned.changes
+        ]
         if options.redeploy:
             told.append("redeployed and restarted on request")
         changes = (*self._done, *told, *copied, *replaced) or (f"revision {number}",)

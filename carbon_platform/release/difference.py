@@ -1,6 +1,7 @@
 """The difference of two objects, field by field. Pure."""
 
 import dataclasses
+import difflib
 import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -26,19 +27,62 @@ Steps = tuple[str, ...]
 """A path in its parts: keys, and list items as `[name]`, or `[index]` where they have no names."""
 
 
+_CONTEXT = 2
+"""Lines of a text told before and after those that differ."""
+
+
 @dataclasses.dataclass(frozen=True)
-class FieldChange:
+class FieldDifference:
     """One field: where it is, what is live, what would be."""
 
     path: str
     live: str
     desired: str
+    texts: tuple[str | None, str | None] | None = dataclasses.field(
+        default=None, kw_only=True, repr=False, compare=False
+    )
+    """Both in full where one is a text of many lines, and no secret; None for one that is not there."""
+
+    @property
+    def note(self) -> str:
+        """What else is known of it; empty when nothing is."""
+        return ""
+
+    @property
+    def head(self) -> str:
+        """Both values in one line; of a text of many lines only where it is."""
+        values = self.path if self.texts else f"{self.path}: {self.live} → {self.desired}"
+        return f"{values}  ({self.note})" if self.note else values
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """How a text of many lines differs: each line with `+`, `-` or a space before it, `@@` before each part."""
+        if self.texts is None:
+            return ()
+        live, desired = (() if text is None else text.split("\n") for text in self.texts)
+        told = difflib.unified_diff(live, desired, n=_CONTEXT, lineterm="")
+        return tuple(map(_printable, told))[2:]  # without the names of two files
+
+    def __str__(self) -> str:
+        return "\n  ".join((self.head, *self.lines))
+
+
+def _printable(line: str) -> str:
+    return "".join(sign if sign.isprintable() or sign == "\t" else repr(sign)[1:-1] for sign in line)
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldChange(FieldDifference):
+    """One field of a plan."""
+
     steps: Steps = dataclasses.field(default=(), repr=False, compare=False)
     drawn: bool = False
     """The chart draws it anew at each render: it changes only because something else does."""
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.live} → {self.desired}" + (" (drawn anew at each render)" if self.drawn else "")
+    @property
+    def note(self) -> str:
+        """That it is drawn, where it is."""
+        return "drawn anew at each render" if self.drawn else ""
 
 
 def mark_drawn(fields: Iterable[FieldChange], drawn: Collection[Steps]) -> tuple[FieldChange, ...]:
@@ -54,10 +98,21 @@ def difference(live: Object, desired: Object, rules: Rules = NO_RULES) -> tuple[
     """
     hide = group_kind(desired) == "Secret"
     return tuple(
-        FieldChange(_path(at), _show(a, hide and _is_value(at)), _show(b, hide and _is_value(at)), at)
+        _field(at, a, b, hidden=hide and _is_value(at))
         for at, a, b in _walk((), _comparable(live), _comparable(desired))
         if not left_to_others(desired, at, rules) and not _filled_in(desired, at, b)
     )
+
+
+def _field(at: Steps, live: Any, desired: Any, *, hidden: bool) -> FieldChange:
+    long = [value for value in (live, desired) if isinstance(value, str) and "\n" in value.rstrip("\n")]
+    only_texts = all(isinstance(value, str) or value is ABSENT for value in (live, desired))
+    texts = (_text(live), _text(desired)) if long and only_texts and not hidden else None
+    return FieldChange(_path(at), _show(live, hidden), _show(desired, hidden), at, texts=texts)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is ABSENT else str(value)
 
 
 def _filled_in(desired: Object, at: Steps, value: Any) -> bool:
