@@ -7,7 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from carbon_platform.cli.arguments import Group
+
 app = typer.Typer(
+    cls=Group,
     help="A real Kubernetes on this machine.",
     epilog="Examples: carbon cluster up · carbon cluster status --json · carbon cluster down",
     no_args_is_help=True,
@@ -45,14 +48,14 @@ def _print_json(value: object) -> None:
 @app.command(epilog="Examples: carbon cluster up · carbon cluster up --control-plane-only --simulated-nodes 20")
 def up(
     simulated_nodes: Annotated[
-        int | None, typer.Option(min=0, max=1000, help="So many nodes that only pretend; as before when not given.")
+        int | None, typer.Option(min=0, max=1000, help="How many simulated nodes; as many as before when not given.")
     ] = None,
     control_plane_only: Annotated[
-        bool, typer.Option("--control-plane-only", help="No real node: for simulated nodes alone.")
+        bool, typer.Option("--control-plane-only", help="No real node, only simulated ones.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Bring it up; does nothing when it is up. The first time it gets and builds its programs: minutes."""
+    """Start it; changes nothing when it is up. The first time it gets and builds its programs, which takes minutes."""
     from carbon_platform.local.cluster import LocalCluster
     from carbon_platform.local.layout import Layout
     from carbon_platform.settings import settings
@@ -70,7 +73,7 @@ def up(
 
 @app.command(epilog="Examples: carbon cluster prepare")
 def prepare(json: Json = False) -> None:
-    """Get and build all that it and the platform need, and start nothing. The first time: minutes."""
+    """Get and build all that it and the platform need, and start nothing. The first time that takes minutes."""
     from carbon_platform.cli.images import make
     from carbon_platform.local.cluster import LocalCluster
     from carbon_platform.local.layout import Layout
@@ -92,7 +95,7 @@ def down(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Stop it; nothing of it stays but its data, so that `up` goes on from there."""
+    """Stop it. Its data stays, and `carbon cluster up` goes on from there."""
     from carbon_platform.cli.ask import ask
     from carbon_platform.local.cluster import existing
     from carbon_platform.settings import settings
@@ -110,7 +113,7 @@ def down(
 
 @app.command(epilog="Examples: carbon cluster status · carbon cluster status --json | jq -r .kubeconfig")
 def status(json: Json = False) -> None:
-    """What runs of it. Exit code 0 when it is up, else 1."""
+    """Show which of its programs, nodes and add-ons run. Exit code 0 when it is up, else 1."""
     from carbon_platform.local.cluster import existing
     from carbon_platform.settings import settings
 

@@ -4,8 +4,11 @@ from typing import Annotated
 
 import typer
 
+from carbon_platform.cli.arguments import Group
+
 app = typer.Typer(
-    help="Which environments there are, which is chosen, and whose a cluster is.",
+    cls=Group,
+    help="Which environments there are, which is chosen, and which one a cluster belongs to.",
     epilog="Examples: carbon env · carbon env list --json · carbon env adopt --env production",
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -14,27 +17,16 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 
 
-def names() -> list[str]:
-    """For completion on the command line; none where the file is wrong."""
-    from carbon_platform.errors import CarbonError
-    from carbon_platform.settings import settings
-
-    try:
-        return sorted(settings().all_environments.by_name)
-    except CarbonError:
-        return []
-
-
 @app.callback()
-def without_command(context: typer.Context) -> None:
-    """Which environments there are, which is chosen, and whose a cluster is."""
+def without_command(context: typer.Context, json: Json = False) -> None:
+    """Which environments there are, which is chosen, and which one a cluster belongs to."""
     if context.invoked_subcommand is None:
-        show(json=False)
+        show(json=json)
 
 
 @app.command("list", epilog="Examples: carbon env list · carbon env list --json | jq -r .chosen")
 def list_(json: Json = False) -> None:
-    """Show every environment: its cluster, overlays, domain and state; `*` is the chosen one. Asks no cluster."""
+    """Show every environment: its cluster, overlays, domain and state; `*` marks the chosen one. Asks no cluster."""
     show(json=json)
 
 
@@ -77,7 +69,7 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Name the cluster after the chosen environment on purpose, also when it carries another's name."""
+    """Make the cluster that of the chosen environment, also when it is marked as another one's."""
     import asyncio
 
     from carbon_platform.cli.ask import ask

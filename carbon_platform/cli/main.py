@@ -1,37 +1,15 @@
 """The command line: global options, and one module per command, imported when it is called."""
 
 import os
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from carbon_platform.cli import cluster, ending, environments
-
-_ENV = "--env"
-
-
-class _Carbon(TyperGroup):
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        return super().parse_args(ctx, env_first(args))
-
-
-def env_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments of a command line with `--env NAME` before the command, wherever a person wrote it."""
-    before: list[str] = []
-    rest = list(arguments)
-    end = rest.index("--") if "--" in rest else len(rest)
-    for at in reversed(range(end)):
-        if rest[at].startswith(f"{_ENV}="):
-            before, rest[at : at + 1] = rest[at : at + 1] + before, []
-        elif rest[at] == _ENV and at + 1 < len(rest):
-            before, rest[at : at + 2] = rest[at : at + 2] + before, []
-    return [*before, *rest]
-
+from carbon_platform.cli import cluster, completion, ending, environments
+from carbon_platform.cli.arguments import Group
 
 app = typer.Typer(
-    cls=_Carbon,
+    cls=Group,
     name="carbon",
     help="Deploy, verify and heal a data platform on Kubernetes.",
     epilog="Examples: carbon cluster up · carbon up · carbon status · carbon --env production plan",
@@ -42,7 +20,10 @@ app = typer.Typer(
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(environments.app, name="env")
 
-Components = Annotated[list[str] | None, typer.Argument(help="Components by name; all when none is named.")]
+Components = Annotated[
+    list[str] | None,
+    typer.Argument(autocompletion=completion.more_components, help="Components by name; all when none is named."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 Gone = Annotated[str | None, typer.Option(hidden=True)]
@@ -61,8 +42,8 @@ def options(
     env: Annotated[
         str | None,
         typer.Option(
-            autocompletion=environments.names,
-            help=r"Environment by name; local when not given. Also after the command. \[env: CARBON_ENV]",
+            autocompletion=completion.environments,
+            help=r"Environment by name; local when not given. \[env: CARBON_ENV]",
         ),
     ] = None,
     profile: Gone = None,
@@ -72,7 +53,8 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options that hold for every command. They are passed on to the processes that Carbon starts."""
+    """Options that hold for every command, and may stand before it or after it."""
+    # Passed on to the processes that Carbon starts.
     from carbon_platform.settings import gone
 
     for name, value in (("profile", profile), ("context", context), ("kubeconfig", kubeconfig)):
@@ -85,12 +67,17 @@ def options(
 @app.command(epilog="Examples: carbon up · carbon up trino · carbon up postgres --redeploy")
 def up(
     components: Components = None,
-    redeploy: Annotated[bool, typer.Option(help="Redeploy and restart the named ones even if they are right.")] = False,
-    confirm: Annotated[list[str] | None, typer.Option(help="A word that the data guard asked for.")] = None,
+    redeploy: Annotated[
+        bool, typer.Option(help="Deploy and restart the named components even if nothing has changed.")
+    ] = False,
+    confirm: Annotated[
+        list[str] | None,
+        typer.Option(help="A word that an error asked for, because data is at stake; repeat for more."),
+    ] = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Deploy and verify components and what they need; nothing to do does nothing."""
+    """Deploy and verify components and what they need; nothing changes when all is as declared."""
     from carbon_platform.cli.up import run
 
     raise typer.Exit(run(components or [], redeploy=redeploy, confirm=confirm or [], yes=yes, json=json))
@@ -98,7 +85,7 @@ def up(
 
 @app.command(epilog="Examples: carbon plan · carbon plan kafka --json")
 def plan(components: Components = None, json: Json = False) -> None:
-    """Show what `up` would change, field by field; changes nothing."""
+    """Show what `carbon up` would change, field by field and line by line. Changes nothing."""
     from carbon_platform.cli.plan import run
 
     raise typer.Exit(run(components or [], json=json))
@@ -106,7 +93,7 @@ def plan(components: Components = None, json: Json = False) -> None:
 
 @app.command(epilog="Examples: carbon drift · carbon drift trino --json")
 def drift(components: Components = None, json: Json = False) -> None:
-    """Show what is live otherwise than it was deployed, who changed it and when; exit code 1 when there is any."""
+    """Show what somebody changed since it was deployed: which field, who and when. Exit code 1 when there is any."""
     from carbon_platform.cli.drift import run
 
     raise typer.Exit(run(components or [], json=json))
@@ -114,7 +101,7 @@ def drift(components: Components = None, json: Json = False) -> None:
 
 @app.command(epilog="Examples: carbon status · carbon status --json | jq '.components[].state'")
 def status(components: Components = None, json: Json = False) -> None:
-    """Show every component: state, pods, checks, version, endpoints."""
+    """Show the state of every component, and why it is not verified. Exit code 1 when one is not as it should be."""
     from carbon_platform.cli.status import run
 
     raise typer.Exit(run(components or [], json=json))
@@ -122,7 +109,7 @@ def status(components: Components = None, json: Json = False) -> None:
 
 @app.command(epilog="Examples: carbon verify · carbon verify kafka trino")
 def verify(components: Components = None, json: Json = False) -> None:
-    """Run the functional checks now."""
+    """Run the functional checks now. Exit code 1 when one fails."""
     from carbon_platform.cli.verify import run
 
     raise typer.Exit(run(components or [], json=json))
@@ -130,7 +117,7 @@ def verify(components: Components = None, json: Json = False) -> None:
 
 @app.command(epilog="Examples: carbon doctor · carbon doctor trino --json")
 def doctor(components: Components = None, json: Json = False) -> None:
-    """Show why something is broken, root causes first, each with its evidence and its fix. Changes nothing."""
+    """Show why something is broken, root causes first, each with evidence and a fix. Changes nothing."""
     from carbon_platform.cli.doctor import run
 
     raise typer.Exit(run(components or [], json=json))
@@ -139,10 +126,10 @@ def doctor(components: Components = None, json: Json = False) -> None:
 @app.command(epilog="Examples: carbon incidents · carbon incidents --open · carbon incidents redis --json")
 def incidents(
     components: Components = None,
-    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that have not ended.")] = False,
     json: Json = False,
 ) -> None:
-    """Tell what broke, what Carbon did about it by itself, and how it ended. Exit code 1 while one is open."""
+    """Show what broke, what Carbon did about it by itself, and how it ended. Exit code 1 while one is open."""
     from carbon_platform.cli.incidents import run
 
     raise typer.Exit(run(components or [], only_open=only_open, json=json))
@@ -150,7 +137,7 @@ def incidents(
 
 @app.command("open", epilog="Examples: carbon open trino · carbon open postgres --port 15432")
 def open_(
-    component: Annotated[str, typer.Argument(help="A component by name.")],
+    component: Annotated[str, typer.Argument(autocompletion=completion.components, help="A component by name.")],
     endpoint: Annotated[str | None, typer.Option(help="Which of its endpoints; the first by default.")] = None,
     port: Annotated[int, typer.Option(help="Port on this machine; a free one by default.", min=0, max=65535)] = 0,
     browser: Annotated[bool, typer.Option(help="Open it in the browser.")] = False,
@@ -166,12 +153,16 @@ def open_(
 def down(
     components: Components = None,
     delete_data: Annotated[
-        list[str] | None, typer.Option(help="Also delete the volumes of this component; repeat for more.")
+        list[str] | None,
+        typer.Option(
+            autocompletion=completion.components,
+            help="Also delete the volumes of this component, with the data in them; repeat for more.",
+        ),
     ] = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Uninstall components, those that need them first; volumes and generated Secrets stay."""
+    """Uninstall components, and first what needs them. Volumes and generated Secrets stay."""
     from carbon_platform.cli.down import run
 
     raise typer.Exit(run(components or [], delete_data=delete_data or [], yes=yes, json=json))
@@ -179,11 +170,11 @@ def down(
 
 @app.command(epilog="Examples: carbon ui · carbon ui --port 3001")
 def ui(
-    port: Annotated[int, typer.Option(help="Port on loopback.", min=1, max=65535)] = 3000,
+    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 3000,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Run Dagster's web UI and daemon on loopback until Ctrl-C."""
+    """Run Dagster's web UI, with healing and schedules, on this machine (127.0.0.1) until Ctrl-C."""
     from carbon_platform.cli.ui import run
 
     raise typer.Exit(run(port, yes=yes, json=json))

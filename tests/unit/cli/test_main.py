@@ -12,8 +12,7 @@ import pytest
 import typer.main
 
 from carbon_platform.cli import cluster
-from carbon_platform.cli.environments import names
-from carbon_platform.cli.main import app, env_first, main
+from carbon_platform.cli.main import app, main
 from carbon_platform.errors import CarbonError
 from carbon_platform.settings import settings
 from tests.definitions import Definitions, environments
@@ -93,25 +92,6 @@ def test_a_variable_of_before_environments_is_told_with_what_to_write_instead(
     assert "environments.yaml" in err
 
 
-ANYWHERE = {
-    "before the command": ["--env", "prod", "up", "app"],
-    "after the command": ["up", "--env", "prod", "app"],
-    "at the end": ["up", "app", "--env=prod"],
-}
-
-
-@pytest.mark.parametrize("arguments", ANYWHERE.values(), ids=ANYWHERE.keys())
-def test_the_environment_may_be_named_anywhere(arguments: list[str]) -> None:
-    assert [word for word in env_first(arguments) if "prod" not in word and word != "--env"] == ["up", "app"]
-    assert env_first(arguments)[0].startswith("--env")
-
-
-def test_the_last_environment_that_was_named_is_meant_and_what_is_no_option_stays() -> None:
-    assert env_first(["--env", "a", "up", "--env=b"]) == ["--env", "a", "--env=b", "up"]
-    assert env_first(["open", "--", "--env", "a"]) == ["open", "--", "--env", "a"]
-    assert env_first(["up", "--env"]) == ["up", "--env"]
-
-
 def test_an_environment_that_there_is_not_is_told_with_those_there_are(
     told: Definitions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,14 +159,6 @@ def test_every_environment_is_listed_and_the_chosen_one_is_marked(
     assert "base, eu" in chosen
 
 
-def test_environments_are_completed_by_name(told: Definitions) -> None:
-    file = environments(told.folder, {"production": {"cluster": {"context": "prod"}}})
-    assert names() == ["local", "production"]
-    settings.cache_clear()
-    file.write_text("environments: [", encoding="utf-8")
-    assert names() == []
-
-
 NO_CLUSTER = "there is no local cluster on this machine"
 
 
@@ -248,7 +220,9 @@ def test_without_a_cluster_verify_tells_every_component_as_unknown(
     assert carbon(monkeypatch, "verify", "--json") == 1
     out, err = capsys.readouterr()
     assert json.loads(out) == {
-        "components": [{"key": key, "checks": [], "unknown": NO_CLUSTER} for key in ("first", "app")]
+        "components": [
+            {"key": key, "checks": [], "unknown": NO_CLUSTER, "blocked": None, "off": False} for key in ("first", "app")
+        ]
     }
     assert "carbon cluster up" in err
 
@@ -304,7 +278,7 @@ def test_help_names_the_variable_of_each_option(
 ) -> None:
     assert carbon(monkeypatch, "--help") == 0
     shown = " ".join(re.sub("[│╭╰─╮╯]", " ", capsys.readouterr().out).split())
-    assert "Environment by name; local when not given. Also after the command. [env: CARBON_ENV]" in shown
+    assert "Environment by name; local when not given. [env: CARBON_ENV]" in shown
     assert "--profile" not in shown
 
 
