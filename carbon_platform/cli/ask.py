@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from carbon_platform.errors import ConfigurationError
+from carbon_platform.errors import ConfigurationError, Interrupted
 
 
 def ask(what: str) -> None:
@@ -18,5 +18,9 @@ def ask(what: str) -> None:
         )
     # typer.confirm writes the end of its question to standard output.
     typer.echo(f"{what} Go on? [y/N]: ", nl=False, err=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    try:
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", "nothing was changed", "run it again, and answer y") from None
+    if answer.strip().lower() not in {"y", "yes"}:
         raise typer.Abort

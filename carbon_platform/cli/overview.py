@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 
-from carbon_platform.cli.present import COLOURS
-from carbon_platform.errors import CarbonError
+from carbon_platform.cli.present import COLOURS, one_line
 from carbon_platform.health.state import State
 from carbon_platform.inspect.status import ComponentStatus
 
@@ -87,8 +86,7 @@ def _reason(seen: ComponentStatus, *, wide: bool) -> Text:
         pods = f"{seen.running}/{seen.total} pods" if seen.total else ""
         checks = f"{_checks(seen)} checks" if seen.checks else ""
         return Text(", ".join(part for part in (checks, pods) if part), style="dim")
-    error = CarbonError.read(seen.reason)
-    return Text(error.cause or error.summary)
+    return Text(one_line(seen.reason))
 
 
 def _with_reason(line: Text, reason: Text, width: int | None) -> list[Text]:

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,10 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from carbon_platform.errors import CarbonError
+from carbon_platform.errors import CarbonError, Interrupted
 from carbon_platform.health.state import State
 from carbon_platform.inspect.status import ComponentStatus
 from carbon_platform.settings import Settings
+from carbon_platform.wording import counted
 
 _PIPED_WIDTH = 200
 """Of a table's lines. Nobody sees where a pipe's other lines end: scripts and logs get them whole."""
@@ -53,7 +56,7 @@ def print_json_line(value: object) -> None:
 
 
 def print_error(error: CarbonError) -> None:
-    """An error for a person: what failed, why, what to do."""
+    """An error for a person: what failed, why, what to do. Lines of a terminal are not cut, and go on below."""
     errors.print(Text.assemble(("error: ", "bold red"), error.summary))
     if error.cause:
         errors.print(Text.assemble(("cause: ", "bold"), error.cause))
@@ -61,6 +64,21 @@ def print_error(error: CarbonError) -> None:
         errors.print(Text(f"  {line}", style="dim"))
     if error.fix:
         errors.print(Text.assemble(("fix:   ", "bold green"), error.fix))
+
+
+def print_interrupted(error: Interrupted) -> None:
+    """What Ctrl-C left, and how to go on."""
+    told = f": {error.cause}" if error.cause else ""
+    errors.print(Text.assemble((error.summary, "bold yellow"), told))
+    for line in error.evidence:
+        errors.print(Text(f"  {line}"))
+    errors.print(Text.assemble(("go on: ", "bold green"), error.fix))
+
+
+def again(*words: str) -> str:
+    """A command line that does this in the environment of this process."""
+    env = os.environ.get("CARBON_ENV", "")
+    return shlex.join(["carbon", *(["--env", env] if env else []), *words])
 
 
 def error_as_json(error: CarbonError) -> dict[str, Any]:
@@ -128,8 +146,52 @@ def looking(count: int) -> Iterator[None]:
     if not errors.is_terminal:
         yield
         return
-    with errors.status(f"looking at {count} component{'s' if count != 1 else ''}"):
+    with errors.status(f"looking at {counted(count, 'component')}"):
         yield
+
+
+@contextlib.contextmanager
+def only_looks(*command: str) -> Iterator[None]:
+    """Ctrl-C meanwhile raises Interrupted: nothing was changed, and `command` looks again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", "nothing was changed", again(*command)) from None
+
+
+def one_line(reason: str) -> str:
+    """The reason for a state, which may be a whole error, in one line."""
+    error = CarbonError.read(reason)
+    return error.cause or error.summary
+
+
+def state_line(seen: ComponentStatus, more: str = "") -> Text:
+    """A component with its state and the reason for it, in the words of `carbon status`."""
+    reason = one_line(seen.reason) + (f"; {more}" if more else "")
+    return Text.assemble((seen.component.key, "bold"), "  ", (seen.state.value, COLOURS[seen.state]), "  ", reason)
+
+
+def print_wrapped(text: Text, indent: int = 0) -> None:
+    """A line for a person. Where a terminal is too narrow it goes on below, further in; in a pipe it is whole."""
+    width, at = terminal_width(), " " * indent
+    lines = list(text.split("\n", allow_blank=True))
+    if width is not None:
+        lines = [part for line in lines for part in _wrapped(line, max(width - indent, _LEAST))]
+    print_lines(Text(at) + line for line in lines)
+
+
+_LEAST, _HANGING = 20, 2
+
+
+def _wrapped(line: Text, width: int) -> Iterable[Text]:
+    if line.cell_len <= width:
+        yield line
+        return
+    within = len(line.plain) - len(line.plain.lstrip()) + _HANGING
+    first, *rest = line.wrap(console, max(width - within, _LEAST))
+    for at, part in ((0, first), *((within, part) for part in rest)):
+        part.rstrip()
+        yield Text(" " * at) + part
 
 
 def print_lines(lines: Iterable[Text]) -> None:

@@ -17,12 +17,24 @@ from rich.text import Text
 import carbon_platform.definitions
 from carbon_platform.cli.present import console, errors
 from carbon_platform.components.asset import check_names, interrupt
+from carbon_platform.errors import Interrupted
 from carbon_platform.instance import prepare_instance
 from carbon_platform.materialization.progress import Event, Step, listening
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
 
 _STYLES = {Step.DONE: "green", Step.FAILED: "red"}
+_BEFORE = "nothing of it was applied yet"
+_HALF_WAY = {
+    Step.PREFLIGHT: _BEFORE,
+    Step.PLAN: _BEFORE,
+    Step.CLAIM: _BEFORE,
+    Step.RECOVER: _BEFORE,
+    Step.APPLY: "applied in part: the next run applies the rest",
+    Step.WAIT: "applied, and not ready yet: the next run waits for it and verifies it",
+    Step.VERIFY: "applied and ready, and not verified: the next run verifies it",
+}
+"""What it means that a component was ended in a step."""
 
 
 def asset_job() -> ReconstructableJob:
@@ -40,9 +52,18 @@ def chosen_job(platform: Platform, keys: Sequence[str]) -> ReconstructableJob:
 
 
 def execute(
-    platform: Platform, keys: Sequence[str], redeploy: Sequence[str], confirm: Sequence[str], *, quiet: bool
+    platform: Platform,
+    keys: Sequence[str],
+    redeploy: Sequence[str],
+    confirm: Sequence[str],
+    go_on: Callable[[Sequence[str]], str],
+    *,
+    quiet: bool,
 ) -> tuple[str, list[str]]:
-    """Materialize `keys` in one run; its id, and the components that are not verified after it."""
+    """Materialize `keys` in one run; its id, and the components that are not verified after it.
+
+    Raises Interrupted after Ctrl-C, with what it left; `go_on` tells the command for the components left.
+    """
     prepare_instance(settings())
     configured = {key: {"config": {"redeploy": key in redeploy, "confirm": list(confirm)}} for key in keys}
     watched = _Watched(keys)
@@ -58,7 +79,10 @@ def execute(
                 raise_on_error=False,
             )
 
-        run_id = _interruptible(run).run_id
+        try:
+            run_id = _interruptible(run).run_id
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted", "", go_on(watched.left()), watched.ends()) from None
     failed = watched.failed()
     if not quiet:
         watched.explain()
@@ -75,6 +99,7 @@ def _interruptible(run: Callable[[], dg.JobExecutionResult]) -> dg.JobExecutionR
         try:
             return future.result()
         except KeyboardInterrupt:
+            errors.print("ends in order: each component gives back what it holds", style="yellow")
             interrupt()
             future.exception()
             raise
@@ -129,6 +154,24 @@ class _Watched:
             text = event.text.splitlines()[0] if event.text else ""
             shown.add_row(sign, key, Text(f"{event.step} {text}".rstrip(), style=style), Text(f"{took:.1f} s", "dim"))
         return shown
+
+    def left(self) -> list[str]:
+        """Components that a run would have to take again."""
+        return self.failed()
+
+    def ends(self) -> list[str]:
+        """Where each component is, for a person who ended the run: what is done, half-way, and not begun."""
+        done = [key for key, event in self._news.items() if event and _verified(event)]
+        failed = [key for key, event in self._news.items() if event and event.step in _STYLES and not _verified(event)]
+        half = [
+            f"half-way: {key}, {_HALF_WAY[event.step]}"
+            for key, event in self._news.items()
+            if event and event.step in _HALF_WAY
+        ]
+        not_begun = [key for key, event in self._news.items() if event is None]
+        lists = (("done", done), ("failed", failed), ("not begun", not_begun))
+        told = [f"{what}: {', '.join(those)}" for what, those in lists if those]
+        return told[:1] + half + told[1:] if done else half + told
 
     def failed(self) -> list[str]:
         """Components that did not end verified."""

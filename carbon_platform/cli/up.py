@@ -3,22 +3,34 @@
 import asyncio
 import gc
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rich.text import Text
 
 from carbon_platform.cli.ask import ask
-from carbon_platform.cli.present import console, looking, print_error, print_json, report, score
+from carbon_platform.cli.present import (
+    again,
+    console,
+    looking,
+    only_looks,
+    print_error,
+    print_json,
+    print_wrapped,
+    report,
+    score,
+    state_line,
+)
 from carbon_platform.cluster.resources import pod_specs
-from carbon_platform.errors import CarbonError
-from carbon_platform.health.state import State
+from carbon_platform.errors import CarbonError, ExitCode
+from carbon_platform.health.state import State, fine
 from carbon_platform.inspect.plans import Planned, plans_of
-from carbon_platform.inspect.status import statuses
+from carbon_platform.inspect.status import ComponentStatus, statuses
 from carbon_platform.session import open_session
 from carbon_platform.settings import Settings, settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
+from carbon_platform.wording import counted
 
 
 def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], yes: bool, json: bool) -> int:
@@ -27,12 +39,13 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], yes: bo
     platform = load_platform(chosen)
     named = graph.select(platform.needs, names)
     keys = [key for key in platform.order if key in graph.closure(platform.needs, named)]
-    with looking(len(keys)):
+    with only_looks("up", *names), looking(len(keys)):
         looks, images = asyncio.run(_look(platform, keys, chosen))
     forced = set(named) if redeploy else set()
     todo = to_run(platform, looks, forced)
+    excused = platform.excused(names)
     if not todo:
-        return _nothing_to_do(platform, keys, looks, named if names else [], chosen, json)
+        return _nothing_to_do(platform, keys, looks, excused, chosen, json)
     if not json:
         _announce(looks, todo, forced)
     environment = chosen.environment
@@ -43,8 +56,13 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], yes: bo
     _load_dagster()
     from carbon_platform.cli.run import execute
 
-    run_id, failed = execute(platform, todo, sorted(forced), confirm, quiet=json)
-    return _report(platform, keys, chosen, run_id, _excusable(failed, named if names else [], platform, chosen), json)
+    def go_on(left: Sequence[str]) -> str:
+        again_forced = [key for key in left if key in forced]
+        words = [*again_forced, "--redeploy"] if again_forced else names
+        return again("up", *words, *(f"--confirm={word}" for word in confirm), *(["--yes"] if yes else []))
+
+    run_id, failed = execute(platform, todo, sorted(forced), confirm, go_on, quiet=json)
+    return _report(platform, keys, chosen, run_id, _not_fine(failed, excused, platform, chosen), json)
 
 
 async def _look(platform: Platform, keys: Sequence[str], chosen: Settings) -> tuple[Mapping[str, Planned], list[str]]:
@@ -119,31 +137,31 @@ def _nothing_to_do(
     platform: Platform,
     keys: Sequence[str],
     looks: Mapping[str, Planned],
-    named: Sequence[str],
+    excused: Collection[str],
     chosen: Settings,
     json: bool,
 ) -> int:
-    blocked = {key: one.blocked for key, one in looks.items() if one.blocked}
-    failed = _excusable(list(blocked), named, platform, chosen)
+    blocked = [key for key, one in looks.items() if one.blocked]
+    seen = asyncio.run(statuses(platform, blocked, chosen))[0] if blocked else []
+    failed = failures(seen, excused)
     if json:
         return _report(platform, keys, chosen, None, failed, json)
-    for key, why in blocked.items():
-        console.print(Text.assemble((key, "bold"), ("  blocked  ", "yellow"), why))
-    console.print(f"nothing to do: {len(keys) - len(blocked)} components are as desired and verified", style="green")
-    return 1 if failed else 0
+    for one in seen:
+        print_wrapped(state_line(one))
+    right = len(keys) - len(blocked)
+    told = f"nothing to do: {counted(right, 'component')} {'is' if right == 1 else 'are'} as desired and verified"
+    print_wrapped(Text(told, style="green"))
+    return ExitCode.FAILED if failed else ExitCode.DONE
 
 
-def _excusable(failed: Sequence[str], named: Sequence[str], platform: Platform, chosen: Settings) -> list[str]:
-    """Of what is not verified, that which counts as a failure.
+def failures(seen: Sequence[ComponentStatus], excused: Collection[str]) -> list[str]:
+    """Of what a run did not verify, that which counts as a failure: what deploys from a public registry alone, and is
+    blocked because none is reached, is none of the rest."""
+    return [one.component.key for one in seen if not fine(one.state, excused=one.component.key in excused)]
 
-    What deploys from a public registry alone, and is blocked because none is reached, says so; that is no failure
-    of the rest, unless a person asked for it by name. The same holds for what needs it.
-    """
-    excused = platform.excusable - set(named)
-    if not excused & set(failed):
-        return list(failed)
-    seen, _ = asyncio.run(statuses(platform, failed, chosen))
-    return [s.component.key for s in seen if s.state is not State.BLOCKED or s.component.key not in excused]
+
+def _not_fine(failed: Sequence[str], excused: Collection[str], platform: Platform, chosen: Settings) -> list[str]:
+    return failures(asyncio.run(statuses(platform, failed, chosen))[0], excused) if failed else []
 
 
 def _report(
@@ -154,7 +172,9 @@ def _report(
         print_json({**report(seen, chosen), "run_id": run_id})
     elif not failed:
         s = score(seen)
-        blocked = [one.component.key for one in seen if one.state is State.BLOCKED]
-        rest = f"; blocked: {', '.join(blocked)}" if blocked else ""
-        console.print(Text.assemble((f"{s['verified']}/{s['components']} components verified", "green"), rest))
-    return 1 if failed else 0
+        told = Text(f"{s['verified']}/{counted(s['components'], 'component')} verified", style="green")
+        for state in (State.BLOCKED, State.OFF):
+            those = [one.component.key for one in seen if one.state is state]
+            told.append(f"; {state.value}: {', '.join(those)}" if those else "", style="default")
+        print_wrapped(told)
+    return ExitCode.FAILED if failed else ExitCode.DONE
