@@ -8,10 +8,20 @@ from typing import Any
 from rich.text import Text
 
 from carbon_platform.cli.diagnosis import Diagnosis, lines
-from carbon_platform.cli.present import console, looking, print_json, print_lines, terminal_width
+from carbon_platform.cli.present import (
+    console,
+    looking,
+    only_looks,
+    print_json,
+    print_lines,
+    print_wrapped,
+    terminal_width,
+)
+from carbon_platform.errors import ExitCode
 from carbon_platform.healing.doctor import Finding, examination
 from carbon_platform.healing.incidents import Incident, book_of
 from carbon_platform.healing.symptoms import Symptom
+from carbon_platform.inspect.status import ComponentStatus, statuses_in
 from carbon_platform.materialization.redact import redactor
 from carbon_platform.release.wait import last_words
 from carbon_platform.session import open_session
@@ -25,11 +35,10 @@ def run(names: Sequence[str], *, json: bool) -> int:
     """0 when nothing is broken, else 1. What waits for images of a public registry counts only when it was named."""
     platform = load_platform(settings())
     keys = graph.select(platform.needs, names)
-    with looking(len(keys)):
+    with only_looks("doctor", *names), looking(len(keys)):
         seen = asyncio.run(_examine(platform, keys))
     found, nodes, logs = seen.found, seen.nodes, seen.logs
-    excusable = platform.excusable - set(keys if names else ())
-    told = Diagnosis.of(found, excusable, seen.unverified, platform.needs)
+    told = Diagnosis.of(found, nodes, seen.states, platform.excused(names), platform.needs)
     if json:
         print_json(
             {
@@ -41,15 +50,15 @@ def run(names: Sequence[str], *, json: bool) -> int:
                         "waiting": finding in told.waiting,
                         "causes": [_as_json(s, logs.get(s.object, ())) for s in finding.symptoms],
                     }
-                    for finding in found
+                    for finding in told.findings
                 ],
             }
         )
     elif names:
-        _show(found, nodes, logs)
+        _show(told.findings, nodes, logs)
     else:
         print_lines(lines(told, nodes, len(keys), seen.healing, terminal_width()))
-    return 1 if told.broken or nodes else 0
+    return ExitCode.FAILED if told.broken or nodes else ExitCode.DONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +69,18 @@ class _Seen:
     """The last lines of what is broken, by object."""
     healing: Mapping[str, str]
     """What is done about a component now."""
-    unverified: Sequence[str]
-    """What never worked."""
+    states: Mapping[str, ComponentStatus]
+    """Each component that was looked at, as `carbon status` tells it."""
 
 
 async def _examine(platform: Platform, keys: Sequence[str]) -> _Seen:
     async with open_session(settings()) as session:
-        found, nodes = await examination(platform, keys, session)
+        chosen = [key for key in platform.order if key in graph.closure(platform.needs, keys)]
+        (found, nodes), states = await asyncio.gather(
+            examination(platform, keys, session), statuses_in(session, platform, chosen)
+        )
         incidents = book_of(settings(), session.cluster_id).incidents(only_open=True)
         healing = {one.component: _healing(one) for one in incidents}
-        records = session.records.all()
-        unverified = [key for key in keys if key not in records or not records[key].verified_at]
         logs = {}
         for finding in found:
             clean = await redactor(platform.components[finding.component], session)
@@ -78,7 +88,7 @@ async def _examine(platform: Platform, keys: Sequence[str]) -> _Seen:
                 if symptom.cause:
                     lines = await last_words(symptom.cause.object, session.api)
                     logs[symptom.object] = [clean(line) for line in lines]
-    return _Seen(found, nodes, logs, healing, unverified)
+    return _Seen(found, nodes, logs, healing, {one.component.key: one for one in states})
 
 
 def _healing(incident: Incident) -> str:
@@ -103,19 +113,19 @@ def _as_json(symptom: Symptom, log: Sequence[str]) -> dict[str, Any]:
 
 def _show(found: Sequence[Finding], nodes: Sequence[Symptom], logs: Mapping[str, list[str]]) -> None:
     for symptom in nodes:
-        console.print(Text.assemble((symptom.object, "bold red"), f"  {symptom.text}"))
+        print_wrapped(Text.assemble((symptom.object, "bold red"), f"  {symptom.text}"))
     for finding in found:
         if finding.root:
             because = Text(f"  follows from {finding.root}", style="yellow")
-            console.print(Text.assemble((finding.component, "bold"), because))
+            print_wrapped(Text.assemble((finding.component, "bold"), because))
         else:
-            console.print(Text(finding.component, style="bold red"))
+            print_wrapped(Text(finding.component, style="bold red"))
         for symptom in finding.symptoms:
             told = _as_json(symptom, logs.get(symptom.object, ()))
-            console.print(Text.assemble(f"  {told['object']}: ", (told["cause"], "red" if not finding.root else "")))
+            print_wrapped(Text.assemble(f"{told['object']}: ", (told["cause"], "red" if not finding.root else "")), 2)
             for line in told["evidence"]:
-                console.print(Text(f"    | {line}", style="dim"))
+                print_wrapped(Text(f"| {line}", style="dim"), 4)
             if symptom.fix:
-                console.print(Text.assemble(("    fix: ", "bold green"), symptom.fix))
+                print_wrapped(Text.assemble(("fix: ", "bold green"), symptom.fix), 4)
     if not found and not nodes:
         console.print("nothing is broken", style="green")

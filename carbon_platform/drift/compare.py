@@ -1,11 +1,14 @@
 """Comparing components with what is live, all at once, each within its deadline."""
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from carbon_platform.cluster.listing import Listing
 from carbon_platform.drift.drift import Drift, Verdict, of_content, of_release
 from carbon_platform.errors import CarbonError, Unreachable, foreseen
+from carbon_platform.health.state import State
+from carbon_platform.inspect.status import statuses_in
 from carbon_platform.records import Record
 from carbon_platform.release.desired import stored
 from carbon_platform.release.history import Revision, latest, newest
@@ -13,18 +16,19 @@ from carbon_platform.release.lease import live_holder
 from carbon_platform.release.plan import BY_HELM, compare_all
 from carbon_platform.session import Session, open_session
 from carbon_platform.settings import Settings
-from carbon_platform.spec.platform import Component
+from carbon_platform.spec.platform import Component, Platform
 
 _NEWEST = "owner=helm,status!=superseded"
 _ANSWER_SECONDS = 3.0
 """For the API server to say that it is there, when a comparison took too long."""
 
 
-async def drifts(components: Sequence[Component], settings: Settings) -> list[Drift]:
-    """Every component compared, in a session of its own. Never raises Unreachable: then all are unknown."""
+async def drifts(platform: Platform, keys: Sequence[str], settings: Settings) -> list[Drift]:
+    """Each of `keys` compared, in a session of its own. Never raises Unreachable: then all are unknown."""
+    components = [platform.components[key] for key in keys]
     try:
         async with open_session(settings) as session:
-            return await compare(components, session)
+            return await _with_blocked(await compare(components, session), platform, session)
     except Unreachable as error:
         return [_unknown(component, error) for component in components]
 
@@ -33,6 +37,19 @@ async def compare(components: Sequence[Component], session: Session) -> list[Dri
     """Every component compared with what is live; what went wrong with one is told of that one. Reads only."""
     records, live = session.records.all(), Listing(session.api)
     return list(await asyncio.gather(*(_compare(component, records, live, session) for component in components)))
+
+
+async def _with_blocked(found: Sequence[Drift], platform: Platform, session: Session) -> list[Drift]:
+    """The same, with those told that are blocked. Only what is not there, or failed for it, can be."""
+    records = session.records.all()
+    asked = [
+        one.component.key
+        for one in found
+        if one.verdict is Verdict.ABSENT or records.get(one.component.key, Record("")).blocked
+    ]
+    seen = await statuses_in(session, platform, asked) if asked else []
+    blocked = {one.component.key: one.reason for one in seen if one.state is State.BLOCKED}
+    return [dataclasses.replace(one, blocked=blocked.get(one.component.key, "")) for one in found]
 
 
 async def _compare(component: Component, records: Mapping[str, Record], live: Listing, session: Session) -> Drift:
@@ -102,5 +119,5 @@ async def _writer(component: Component, seen: Revision, session: Session) -> str
 async def _content(component: Component, record: Record, session: Session) -> Drift:
     assert component.content is not None, "a component is a release or content"
     if not record.changed_at and not record.verified_at:
-        return Drift(component, Verdict.ABSENT, reason="not applied")
+        return Drift(component, Verdict.ABSENT, reason="not installed")
     return of_content(component, await component.content.plan(session.reach(component)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from carbon_platform.checks.run import now
 from carbon_platform.errors import Unreachable, foreseen
@@ -32,20 +32,29 @@ class Swept:
 
 
 async def sweep(
-    platform: Platform, keys: Iterable[str], session: Session, settle: float, *, asked: bool = False
+    platform: Platform,
+    keys: Iterable[str],
+    session: Session,
+    settle: float,
+    *,
+    asked: bool = False,
+    tell: Callable[[Swept], None] = lambda _: None,
 ) -> list[Swept]:
     """What each component's checks say now, in the platform's order. Raises nothing but cancellation.
 
     A check that fails is tried again for `settle` seconds. What was never verified, or is being worked on, or can't
     be reached because the API server is away, is unknown: neither healthy nor broken. `asked`: a person wants to know
-    now, so also what was never verified and what is being worked on is looked at.
+    now, so also what was never verified and what is being worked on is looked at. `tell` hears of each
+    once it is known.
     """
     chosen, limit = set(keys), asyncio.Semaphore(_AT_ONCE)
     records = session.records.all()
 
     async def one(component: Component) -> Swept:
         async with limit:
-            return await _one(component, records.get(component.key, Record(component.key)), session, settle, asked)
+            swept = await _one(component, records.get(component.key, Record(component.key)), session, settle, asked)
+            tell(swept)
+            return swept
 
     return list(await asyncio.gather(*(one(platform.components[key]) for key in platform.order if key in chosen)))
 

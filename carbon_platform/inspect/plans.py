@@ -11,15 +11,17 @@ from carbon_platform.errors import CarbonError, foreseen
 from carbon_platform.health.beside import beside
 from carbon_platform.health.cause import Kind
 from carbon_platform.health.diagnosis import owned_pods, pod_cause
+from carbon_platform.health.state import unproven
 from carbon_platform.health.status import may_own_pods
 from carbon_platform.inspect.desired import wanted
-from carbon_platform.records import Record, current, stale_because
+from carbon_platform.records import Record
 from carbon_platform.release.copies import Copied
 from carbon_platform.release.desired import Desired
 from carbon_platform.release.plan import Plan, plan
 from carbon_platform.release.prepare import preparation
 from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component, Platform
+from carbon_platform.wording import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,8 +93,7 @@ async def _look_at_release(
     elif not planned.installed:
         reason = f"revision {planned.revision.number} is {planned.revision.status}"
     elif planned.changes or unprepared.missing:
-        count = len(planned.changes) + len(unprepared.missing)
-        reason = f"{count} object{'s' if count > 1 else ''} to change"
+        reason = f"{counted(len(planned.changes) + len(unprepared.missing), 'object')} to change"
     elif unprepared.outdated:
         reason = "; ".join(map(str, unprepared.outdated))
     elif planned.unready:
@@ -125,11 +126,11 @@ async def _look_at_content(
     component: Component, record: Record, records: Mapping[str, Record], session: Session
 ) -> Planned:
     assert component.content is not None, "a component is a release or content"
-    unproven = _unproven(component, record, records)
+    why = _unproven(component, record, records)
     unprepared = await preparation(component, session.api)
     if not record.verified_at or unprepared.missing:
         # Never applied: what it lives in may not be there yet, so asking it would only wait for nothing.
-        return Planned(component, record, None, (), unproven or "not applied")
+        return Planned(component, record, None, (), why if record.changed_at or record.verified_at else "not installed")
     limit = session.settings.check_seconds
     try:
         async with asyncio.timeout(limit):
@@ -137,17 +138,14 @@ async def _look_at_content(
     except TimeoutError:
         what, why = f"the content of {component.key} can't be compared", f"no answer within {limit:g} s"
         raise CarbonError(what, why, f"carbon doctor {component.key}") from None
-    reason = f"{len(changes)} differences in its content" if changes else "; ".join(map(str, unprepared.outdated))
-    return Planned(component, record, None, changes, reason or unproven, outdated=unprepared.outdated)
+    reason = (
+        f"{counted(len(changes), 'difference')} in its content" if changes else "; ".join(map(str, unprepared.outdated))
+    )
+    return Planned(component, record, None, changes, reason or why, outdated=unprepared.outdated)
 
 
 def _unproven(component: Component, record: Record, records: Mapping[str, Record]) -> str:
     """Why a component that is deployed as desired is not proven to work; empty when it is."""
-    if not current(record, component.digest, component.checks_digest):
-        if not record.verified_at:
-            return "never verified"
-        failed = [check.name for check in record.checks if check.failed]
-        return f"check {failed[0]} failed" if failed else "not verified since its last change"
     needs = {need: records.get(need, Record(need)) for need in component.needs}
-    stale = stale_because(record, needs)
-    return f"verified before {stale} changed" if stale else ""
+    _, why = unproven(record, component.digest, component.checks_digest, needs) or ("", "")
+    return why

@@ -17,7 +17,7 @@ from carbon_platform.health.beside import beside
 from carbon_platform.health.diagnosis import owned, owned_pods
 from carbon_platform.health.events import NEVER, moment
 from carbon_platform.health.ownership import with_owned
-from carbon_platform.health.state import Sight, State, state
+from carbon_platform.health.state import Sight, State, blocked_need, state
 from carbon_platform.health.status import may_own_pods
 from carbon_platform.health.steadiness import unsteady
 from carbon_platform.records import CheckResult, Record
@@ -53,36 +53,46 @@ async def statuses(platform: Platform, keys: Sequence[str], settings: Settings) 
     """Every component of `keys`, and why the cluster can't be reached (empty when it can)."""
     try:
         async with open_session(settings) as session:
-            records = session.records.all()
-            namespaces = {platform.components[key].namespace for key in keys}
-            live, revisions, writers = await asyncio.gather(
-                asyncio.gather(*(session.api.list(*kind) for kind in _KINDS)),
-                _in_each(namespaces, newest_of_each, session.api),
-                _in_each(namespaces, live_holders, session.api),
-            )
-            mine = [o for objects in live for o in objects if o["metadata"].get("namespace") in namespaces]
-
-            present = Present(session.api)
-
-            async def one(component: Component) -> ComponentStatus:
-                name = (component.namespace, component.release_name)
-                revision = revisions.get(name) if component.release else None
-                try:
-                    custom = await _custom_resources(revision, component, session.api) if revision else []
-                    gone = await _gone(revision, component, session, present) if revision else []
-                    pods = [o for o in mine if group_kind(o) == "Pod"]
-                    between = await beside(custom, pods, component.namespace, session.api)
-                    return _seen(component, revision, writers.get(name), [*mine, *custom], between, records, gone)
-                except Unreachable:
-                    raise
-                except Exception as error:  # about one component: the others are told all the same
-                    why = foreseen(error, "it can't be looked at").told
-                    return ComponentStatus(component, State.UNKNOWN, why, None, 0, 0, ())
-
-            return list(await asyncio.gather(*(one(platform.components[key]) for key in keys))), ""
+            return await statuses_in(session, platform, keys), ""
     except Unreachable as error:
-        unknown, reason = state(None, Record(""), "", "", {})
-        return [ComponentStatus(platform.components[key], unknown, reason, None, 0, 0, ()) for key in keys], str(error)
+        return unreachable(platform, keys), str(error)
+
+
+def unreachable(platform: Platform, keys: Sequence[str]) -> list[ComponentStatus]:
+    """What is told of every component of `keys` while the cluster can't be reached."""
+    unknown, reason = state(None, Record(""), "", "", {})
+    return [ComponentStatus(platform.components[key], unknown, reason, None, 0, 0, ()) for key in keys]
+
+
+async def statuses_in(session: Session, platform: Platform, keys: Sequence[str]) -> list[ComponentStatus]:
+    """Every component of `keys`, in their order. Raises Unreachable."""
+    records = session.records.all()
+    namespaces = {platform.components[key].namespace for key in keys}
+    live, revisions, writers = await asyncio.gather(
+        asyncio.gather(*(session.api.list(*kind) for kind in _KINDS)),
+        _in_each(namespaces, newest_of_each, session.api),
+        _in_each(namespaces, live_holders, session.api),
+    )
+    mine = [o for objects in live for o in objects if o["metadata"].get("namespace") in namespaces]
+    pods = [o for o in mine if group_kind(o) == "Pod"]
+    present = Present(session.api)
+
+    async def one(component: Component) -> ComponentStatus:
+        name = (component.namespace, component.release_name)
+        revision = revisions.get(name) if component.release else None
+        try:
+            custom = await _custom_resources(revision, component, session.api) if revision else []
+            gone = await _gone(revision, component, session, present) if revision else []
+            between = await beside(custom, pods, component.namespace, session.api)
+            waits_for = blocked_need(component.key, platform.needs, records)
+            return _seen(component, revision, writers.get(name), [*mine, *custom], between, records, gone, waits_for)
+        except Unreachable:
+            raise
+        except Exception as error:  # about one component: the others are told all the same
+            why = foreseen(error, "it can't be looked at").told
+            return ComponentStatus(component, State.UNKNOWN, why, None, 0, 0, ())
+
+    return list(await asyncio.gather(*(one(platform.components[key]) for key in keys)))
 
 
 async def _gone(revision: Revision, component: Component, session: Session, present: Present) -> list[ObjectName]:
@@ -121,6 +131,7 @@ def _seen(
     between: Sequence[Object],
     records: Mapping[str, Record],
     gone: Sequence[ObjectName],
+    waits_for: str,
 ) -> ComponentStatus:
     record = records.get(component.key, Record(component.key))
     own = [o for o in live if component.release and _of_release(o, component)]
@@ -140,7 +151,7 @@ def _seen(
         wanted_pods=not owners or any(readable(o)["spec"].get("replicas", 1) for o in owners),
     )
     needs = {need: records.get(need, Record(need)) for need in component.needs}
-    now, reason = state(sight, record, component.digest, component.checks_digest, needs)
+    now, reason = state(sight, record, component.digest, component.checks_digest, needs, waits_for)
     running = sum(_running(pod) for pod in pods)
     checks = record.checks if sight.installed else ()
     return ComponentStatus(component, now, reason, revision.number if revision else None, running, len(pods), checks)

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,10 @@ class Platform:
     def order(self) -> list[str]:
         """Every component after what it needs."""
         return graph.in_order(self.needs)
+
+    def excused(self, names: Sequence[str]) -> frozenset[str]:
+        """Components whose being blocked is no failure of a command that was given these names."""
+        return self.excusable - set(graph.select(self.needs, names) if names else ())
 
     @functools.cached_property
     def excusable(self) -> frozenset[str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon_platform.health.state import Sight, State, state
+from carbon_platform.health.state import Sight, State, blocked_need, state
 from carbon_platform.records import CheckResult, Record, current, stale_because
 
 BEFORE, THEN, NOW, LATER = "2026-01-01T10", "2026-01-01T11", "2026-01-01T12", "2026-01-01T13"
@@ -43,7 +43,7 @@ STATES = {
     "a need is missing on an upgrade": (HERE, but(BROKEN, blocked=True), {}, "blocked", "can't become ready"),
     "its first installation failed": (seen(installed=False), BROKEN, {}, "failed", "can't become ready"),
     "it did not become ready": (seen(unready=("x",)), BROKEN, {}, "failed", "can't become ready"),
-    "it failed before it was verified": (HERE, but(failed_at=THEN, failure="x"), {}, "verified", "all 1 checks"),
+    "it failed before it was verified": (HERE, but(failed_at=THEN, failure="x"), {}, "verified", "1 check passed"),
     "it is scaled to nothing": (seen(wanted_pods=False), PROVEN, {}, "off", "on purpose"),
     "it is scaled to nothing and was never verified": (seen(wanted_pods=False), APPLIED, {}, "off", "on purpose"),
     "its pods are not there yet": (seen(unready=("a: 0/1",)), APPLIED, {}, "deployed", "a: 0/1"),
@@ -55,8 +55,8 @@ STATES = {
     "its definition changed since": (HERE, but(digest="other"), {}, "stale", "its definition or its release changed"),
     "its checks changed since": (HERE, but(checks_digest="other"), {}, "stale", "its definition or its release"),
     "a need changed since": (HERE, PROVEN, {"db": but(changed_at=LATER)}, "stale", "verified before db changed"),
-    "a need changed before": (HERE, PROVEN, {"db": but(changed_at=NOW)}, "verified", "all 1 checks passed"),
-    "a need is not known": (HERE, PROVEN, {"db": Record("db")}, "verified", "all 1 checks passed"),
+    "a need changed before": (HERE, PROVEN, {"db": but(changed_at=NOW)}, "verified", "1 check passed"),
+    "a need is not known": (HERE, PROVEN, {"db": Record("db")}, "verified", "1 check passed"),
 }
 
 
@@ -139,3 +139,34 @@ def test_stale_names_a_need_that_changed_later(record: Record, needs: dict[str, 
         assert all(need.changed_at <= record.verified_at for need in needs.values())
     else:
         assert needs[because].changed_at > record.verified_at
+
+
+FAILS_BLOCKED = Record("db", failed_at=LATER, failure="no image", blocked=True)
+GRAPH = {"db": (), "api": ("db",), "web": ("api",), "other": ()}
+BELOW: dict[str, tuple[dict[str, Record], dict[str, str]]] = {
+    "nothing is blocked": ({}, {"api": "", "web": ""}),
+    "what it needs is": ({"db": FAILS_BLOCKED}, {"api": "db", "web": "api"}),
+    "it was, and works by now": ({"db": but(FAILS_BLOCKED, verified_at="9")}, {"api": "", "web": ""}),
+    "it failed for another reason": ({"db": but(FAILS_BLOCKED, blocked=False)}, {"api": "", "web": ""}),
+    "one between was deployed before": (
+        {"db": FAILS_BLOCKED, "api": Record("api", changed_at=THEN)},
+        {"api": "db", "web": ""},
+    ),
+    "one between failed by itself": (
+        {"db": FAILS_BLOCKED, "api": Record("api", failed_at=NOW, failure="x")},
+        {"api": "db", "web": ""},
+    ),
+}
+
+
+@pytest.mark.parametrize(("records", "waits_for"), BELOW.values(), ids=BELOW.keys())
+def test_what_needs_something_blocked_is_blocked_however_far_away(
+    records: dict[str, Record], waits_for: dict[str, str]
+) -> None:
+    assert {key: blocked_need(key, GRAPH, records) for key in waits_for} == waits_for
+    assert blocked_need("other", GRAPH, records) == ""
+    need = waits_for["web"]
+    found, reason = state(seen(installed=False), Record("web"), "d", "c", {}, need)
+    assert (found.value, reason) == (
+        ("blocked", f"it needs {need}, which is blocked") if need else ("absent", "not installed")
+    )
