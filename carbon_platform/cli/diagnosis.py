@@ -8,7 +8,7 @@ from rich.text import Text
 
 from carbon_platform.cli.overview import cut
 from carbon_platform.healing.doctor import Finding
-from carbon_platform.healing.symptoms import Sign, Symptom, told_cause
+from carbon_platform.healing.symptoms import DIFFERS, Symptom, told_cause
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.state import State, fine
 from carbon_platform.inspect.status import ComponentStatus
@@ -58,7 +58,7 @@ class Diagnosis:
     ) -> "Diagnosis":
         """`states`: of every component that was looked at, in the platform's order, as `carbon status` tells them."""
         off = {key for key, one in states.items() if one.state is State.OFF}
-        told = [one for one in found if one.component not in off or any(s.sign is not Sign.CHECK for s in one.symptoms)]
+        told = [one for one in found if one.component not in off or any(s.sign in DIFFERS for s in one.symptoms)]
         blocked = [key for key, one in states.items() if one.state is State.BLOCKED]
         known = {one.component for one in told}
         told += [Finding(key, (), _lowest(key, [*known, *blocked], needs)) for key in blocked if key not in known]

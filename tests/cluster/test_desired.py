@@ -94,7 +94,7 @@ async def test_a_chart_that_draws_rests(
 @pytest.mark.parametrize(
     ("template", "planned"),
     [
-        (RANDOM, ["data.message: hello → new", "data.password: (hidden) → (hidden) (drawn anew at each render)"]),
+        (RANDOM, ["data.message: hello → new", "data.password: (hidden) → (hidden)  (drawn anew at each render)"]),
         (KEPT, ["data.message: hello → new"]),
     ],
     ids=["a password", "a password it keeps"],

@@ -127,9 +127,8 @@ async def test_a_comparison_has_a_deadline(platform: Platform, session: Session)
 def test_without_an_api_server_drift_is_unknown(platform: Platform) -> None:
     platform.define()
     platform.deploy()
-    component = platform.load().components["app"]
     with platform.server_away():
-        (drift,) = asyncio.run(drifts([component], platform.settings()))
+        (drift,) = asyncio.run(drifts(platform.load(), ["app"], platform.settings()))
         assert drift.verdict is Verdict.UNKNOWN
         assert platform.json("drift", code=1)["components"][0]["state"] == "unknown"
 

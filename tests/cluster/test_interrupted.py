@@ -61,11 +61,27 @@ def test_interrupted_by_hand_it_ends_in_order_and_carries_on_next_time(platform:
     running = platform.start("up")
     until(running, "one: apply")
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=180)
+    told, _ = running.communicate(timeout=180)
     assert running.returncode == 130
+    assert "Traceback" not in told
+    *_, interrupted, half_way, not_begun, go_on = told.splitlines()
+    assert interrupted == "interrupted"
+    assert half_way == "  half-way: one, applied in part: the next run applies the rest"
+    assert not_begun == "  not begun: two, three"
+    assert go_on == "go on: carbon --env test up"
     assert platform.get("Lease", "carbon-one") is None
     assert set(platform.states().values()) <= {"absent", "failed", "blocked"}
     assert {state for state, _ in revisions(platform.json("up")).values()} == {"verified"}
+
+
+def test_whoever_reads_no_further_stops_nothing(platform: Platform) -> None:
+    three(platform)
+    running = platform.start("up")
+    until(running, "one: apply")
+    assert running.stdout is not None
+    running.stdout.close()
+    assert running.wait(timeout=180) == 141
+    assert set(platform.states().values()) == {"verified"}
 
 
 def test_two_at_once_both_end_verified_and_deploy_once(platform: Platform) -> None:
