@@ -11,6 +11,7 @@ from carbon_platform.checks.iceberg_session import Catalogue, IcebergCheck, prob
 from carbon_platform.checks.iceberg_tables import Table, difference, live_table
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
+from carbon_platform.wording import counted
 
 _NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -133,13 +134,14 @@ class Tables(IcebergCheck):
                 problems += [f"table {table.name}: {text}" for text, _ in found.steps()] if found else []
             if problems:
                 raise CheckFailed(
-                    f"{len(problems)} problems with the declared Iceberg tables",
+                    f"{counted(len(problems), 'problem')} with the declared Iceberg tables",
                     problems[0],
                     "materialize the tables",
                     problems[:10],
                 )
             return Passed(
-                f"{len(self.tables)} tables as declared", {"tables": len(self.tables), "snapshots": snapshots}
+                f"{counted(len(self.tables), 'table')} as declared",
+                {"tables": len(self.tables), "snapshots": snapshots},
             )
 
 

@@ -13,6 +13,7 @@ from carbon_platform.checks.kafka_session import Brokers, brokers, in_thread, se
 from carbon_platform.checks.kafka_topics import LiveTopic, Topic, difference, live_topic, replication_problems
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
+from carbon_platform.wording import counted
 
 PROBE_CONFIGS = {"retention.ms": "3600000", "retention.bytes": "10485760", "cleanup.policy": "delete"}
 """Of the probe topic, beside min.insync.replicas: records leave by themselves within the hour."""
@@ -62,7 +63,7 @@ class ProduceConsume(KafkaCheck):
         self._read_back(found, key, values, offsets)
         consumed = time.perf_counter()
         return Passed(
-            f"{len(values)} records written with acks=all and read back, one in each partition",
+            f"{counted(len(values), 'record')} written with acks=all and read back, one in each partition",
             {
                 "partitions": len(values),
                 "produce_ms": round((produced - began) * 1000, 1),
@@ -140,7 +141,7 @@ class Replication(KafkaCheck):
         self._judge(nodes, topics, replication_problems(topics))
         partitions = sum(len(topic.partitions) for topic in topics)
         return Passed(
-            f"{len(nodes)} brokers, {partitions} partitions, all in sync",
+            f"{counted(len(nodes), 'broker')}, {counted(partitions, 'partition')}, all in sync",
             {
                 "brokers": len(nodes),
                 "topics": len(topics),
@@ -282,14 +283,14 @@ class Topics(KafkaCheck):
         problems = self._problems(live)
         if problems:
             raise CheckFailed(
-                f"{len(problems)} problems with the declared Kafka topics",
+                f"{counted(len(problems), 'problem')} with the declared Kafka topics",
                 problems[0],
                 "materialize the topics; if replicas are behind, see the brokers",
                 problems[:10],
             )
         partitions = sum(len(topic.partitions) for topic in live.values())
         return Passed(
-            f"{len(live)} topics as declared, {partitions} partitions in sync",
+            f"{counted(len(live), 'topic')} as declared, {counted(partitions, 'partition')} in sync",
             {"topics": len(live), "partitions": partitions},
         )
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from carbon_platform.checks.base import Check, Passed
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
+from carbon_platform.wording import counted
 
 _Result = TypeVar("_Result")
 _STALE = datetime.timedelta(hours=1)
@@ -177,7 +178,7 @@ class Buckets(ObjectStoreCheck):
         for bucket in self.buckets:
             next(iter(client.list_objects(bucket)), None)
         return Passed(
-            f"{len(self.buckets)} buckets are there",
+            f"{counted(len(self.buckets), 'bucket')} found",
             {"buckets": len(self.buckets), "latency_ms": round((time.perf_counter() - began) * 1000, 2)},
         )
 

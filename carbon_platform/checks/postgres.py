@@ -12,6 +12,7 @@ from carbon_platform.checks.postgres_session import PostgresCheck, row, session
 from carbon_platform.checks.service import ServiceName, ready_endpoints
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
+from carbon_platform.wording import counted
 
 if TYPE_CHECKING:
     from carbon_platform.checks.postgres_session import Session
@@ -161,7 +162,7 @@ class Databases(PostgresCheck):
         milliseconds = round((time.perf_counter() - began) * 1000, 2)
         roles = len({d.owner for d in self.databases})
         return Passed(
-            f"{len(self.databases)} databases usable by {roles} roles",
+            f"{counted(len(self.databases), 'database')} usable by {counted(roles, 'role')}",
             {"databases": len(self.databases), "roles": roles, "latency_ms": milliseconds},
         )
 
@@ -233,7 +234,8 @@ class Replication(PostgresCheck):
         if self.service is not None:
             await self._ask_replica(reach, self.service, position)
         return Passed(
-            f"{len(behind)} replicas replayed the newest change", {"replicas": len(behind), "latency_ms": milliseconds}
+            f"{counted(len(behind), 'replica')} replayed the newest change",
+            {"replicas": len(behind), "latency_ms": milliseconds},
         )
 
     async def _ask_replica(self, reach: Reach, service: str, position: str) -> None:

@@ -14,6 +14,7 @@ from carbon_platform.checks.base import Check, Passed
 from carbon_platform.checks.ray_session import API, Head, Node, RayCheck, condition, node, probe_name, stale_probes
 from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.errors import CheckFailed
+from carbon_platform.wording import counted
 
 _DEFINITIONS = ("rayclusters.ray.io", "rayjobs.ray.io", "rayservices.ray.io")
 _PAUSE = 0.25
@@ -153,7 +154,8 @@ class Cluster(RayCheck):
         self._ready("head", heads, 1)
         self._ready("worker", workers, wanted)
         self._current(cluster, nodes)
-        return Passed(f"head and {len(workers)} workers ready", {"workers": len(workers), "declared": wanted})
+        many = counted(len(workers), "worker")
+        return Passed(f"head and {many} ready", {"workers": len(workers), "declared": wanted})
 
     def _operator_says(self, cluster: Object) -> None:
         if cluster["spec"].get("suspend"):

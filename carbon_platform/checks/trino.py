@@ -13,6 +13,7 @@ from carbon_platform.checks.iceberg_session import probe_name, stale_probes
 from carbon_platform.checks.trino_session import Trino, TrinoCheck
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
+from carbon_platform.wording import counted
 
 
 class Info(TrinoCheck):
@@ -49,7 +50,7 @@ class Query(TrinoCheck):
                 f"see query {outcome.query}",
             )
         return Passed(
-            f"{len(outcome.rows)} rows",
+            counted(len(outcome.rows), "row"),
             {"rows": len(outcome.rows), "query_ms": outcome.elapsed_ms, "id": outcome.query},
         )
 
@@ -119,7 +120,7 @@ class Iceberg(TrinoCheck):
                 files = await self._files(trino, reach, table)
             left = await self._left(reach, files)
         return Passed(
-            f"a table with {len(files)} data files was made, read, found in the store and dropped",
+            f"a table with {counted(len(files), 'data file')} was made, read, found in the store and dropped",
             {
                 "files": len(files),
                 "bytes": sum(files.values()),

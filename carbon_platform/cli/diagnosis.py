@@ -219,5 +219,5 @@ def _waiting(waiting: Sequence[Finding]) -> list[Text]:
         count = f"{counted(len(images), 'image')}: {', '.join(images)}"
         what = count if images else f"needs {one.root}" if one.root else told_cause(one.symptoms).text
         made.append(Text(f"{_INDENT}{one.component.ljust(size)}  {what}".rstrip()))
-    made.append(Text(f"{_INDENT}when they can be had: carbon up {' '.join(one.component for one in waiting)}"))
+    made.append(Text(f"{_INDENT}once they can be pulled: carbon up {' '.join(one.component for one in waiting)}"))
     return made

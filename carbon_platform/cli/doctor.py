@@ -93,7 +93,7 @@ async def _examine(platform: Platform, keys: Sequence[str]) -> _Seen:
 
 def _healing(incident: Incident) -> str:
     if not incident.attempts:
-        return "it was noticed"
+        return "noticed, and nothing begun yet"
     last = incident.attempts[-1]
     how = "running" if last.ended_at is None else "helped" if last.helped else "did not help"
     return f"{last.remedy}, {how}" if last.number == 1 else f"{last.remedy}, {how}; attempt {last.number}"

@@ -119,7 +119,7 @@ def _serve(port: int, url: str, claim: IO[str], json: bool) -> None:
         told.print(f"Dagster with Carbon's platform at {url} (Ctrl-C ends it; logs in {logs})")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
-        told.print("ends; that takes up to a minute while something is deployed or checked")
+        told.print("ending; that takes up to a minute while something is deployed or checked")
 
 
 @contextlib.contextmanager

@@ -129,7 +129,7 @@ def _provide(images: Sequence[str]) -> None:
 
 def _announce(looks: Mapping[str, Planned], todo: Sequence[str], forced: set[str]) -> None:
     for key in todo:
-        why = "redeploy asked for" if key in forced else looks[key].reason or "what it needs changes"
+        why = "to be deployed again, as asked" if key in forced else looks[key].reason or "something it needs changes"
         console.print(Text.assemble((key, "bold"), "  ", (why, "yellow")))
 
 

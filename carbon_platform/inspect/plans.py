@@ -99,7 +99,7 @@ async def _look_at_release(
     elif planned.unready:
         reason = f"not ready: {'; '.join(planned.unready)}"
     elif planned.rendered is not None:
-        reason = "its revision does not say what is desired"
+        reason = "its newest revision was not made from this definition"
     elif planned.revision.by_somebody_else(record.revision):
         reason = f"revision {planned.revision.number} was made {planned.revision.made}, and not by Carbon"
     reason = reason or _unproven(component, record, records)

@@ -110,7 +110,7 @@ async def _check_deferred(component: Component, plan: Plan, api: Api) -> None:
     invalid = [one for one in found if isinstance(one, Change) and one.action is Action.INVALID]
     if invalid:
         raise Blocked(
-            f"{component.key} can't be deployed; nothing but its kinds was made",
+            f"{component.key} can't be deployed; only its CustomResourceDefinitions were made",
             "; ".join(f"the API server refuses {one.object}: {one.reason}" for one in invalid),
             "correct the values",
         )

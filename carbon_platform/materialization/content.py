@@ -25,6 +25,7 @@ from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.prepare import generated_keys, preparation, prepare
 from carbon_platform.session import Session, mark_environment
 from carbon_platform.spec.platform import Component
+from carbon_platform.wording import counted
 
 
 async def materialize_content(component: Component, session: Session, options: Options) -> Outcome:
@@ -81,7 +82,7 @@ async def _materialize(component: Component, session: Session, options: Options,
             await copies_read(copies, session.api)
             changes = await _apply(component, content, known, session, options, steps)
             life = session.records.get(component.key).life
-    with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks"):
+    with steps.timed(Step.VERIFY, counted(len(component.checks), "functional check")):
         left = await content.plan(reach)
         own = in_sync(component, left)
         results = await functional_checks(component, session, session.settings.settle_seconds)
@@ -119,7 +120,7 @@ def _still_wanted(component: Component, session: Session, options: Options) -> N
     if options.remedy is not None and not session.records.get(component.key).verified_at:
         raise Overtaken(
             f"{component.key}: it was taken down, so nothing was changed",
-            "what healing was decided on is over",
+            "what healing was to repair has changed since it looked",
             f"carbon up {component.key} applies it again",
         )
 

@@ -30,6 +30,7 @@ from carbon_platform.release.versions import Versions, downgrades, versions
 from carbon_platform.release.volumes import lost_volumes
 from carbon_platform.session import Session, mark_environment
 from carbon_platform.spec.platform import Component, Release
+from carbon_platform.wording import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,8 +237,8 @@ def _decided_before(claim: Held, component: Component, remedy: Remedy | None) ->
     if remedy is not None and claim.waited:
         raise Overtaken(
             f"{component.key}: somebody else was at work on it, so nothing was changed",
-            "what healing was decided on is over",
-            "what is still wrong is looked at anew",
+            "what healing was to repair has changed since it looked",
+            "nothing: healing looks again by itself",
         )
 
 
@@ -252,4 +253,4 @@ def _moved(planned: Plan, now: Revision | None) -> bool:
 def _summary(planned: Plan, options: Options) -> str:
     if options.redeploy:
         return "redeploys"
-    return f"{len(planned.changes)} objects" if planned.changes else "finishes the release"
+    return counted(len(planned.changes), "object") if planned.changes else "finishes the release"

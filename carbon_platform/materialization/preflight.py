@@ -357,7 +357,7 @@ def guard_prepared(component: Component, preparation: Preparation, known: Ledger
         raise DataAtRisk(
             f"{component.key}: healing would make {', '.join(map(str, preparation.missing))}, so nothing was changed",
             "it was deleted, and what is made in its place is not what it was",
-            f"restore it; carbon up {component.key}{words} makes it anew on your word",
+            f"restore it; if a new one will do: carbon up {component.key}{words}",
         )
     refuse(component.key, found, options.confirm)
 

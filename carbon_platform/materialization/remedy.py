@@ -68,7 +68,7 @@ def check_touches(remedy: Remedy, plan: Plan) -> None:
         raise DataAtRisk(
             f"{plan.component}: healing by {remedy!s} would go too far, so nothing was changed",
             f"it may not {'; '.join(refused)}",
-            f"look at carbon plan {plan.component}; carbon up {plan.component} does it on your word",
+            f"look at carbon plan {plan.component}; if you want that: carbon up {plan.component}",
         )
     if beyond:
         raise Conflict(
@@ -87,7 +87,7 @@ def check_wanted(
     if not record.verified_at:
         raise Overtaken(
             f"{component.key}: it was taken down, so nothing was changed",
-            "what healing was decided on is over",
+            "what healing was to repair has changed since it looked",
             f"carbon up {component.key} deploys it again",
         )
     if any(revision is None or revision.status.startswith("uninstall") for revision in revisions):

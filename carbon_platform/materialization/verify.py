@@ -34,6 +34,7 @@ from carbon_platform.release.volumes import replaced_volumes
 from carbon_platform.release.wait import wait_ready
 from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component
+from carbon_platform.wording import counted
 
 
 async def verify(component: Component, session: Session, settle: float = 0.0) -> list[CheckResult]:
@@ -114,7 +115,7 @@ async def _ready(component: Component, session: Session) -> tuple[CheckResult, i
     # Whoever reads one of these works with the old value only until it begins anew.
     copies: dict[str, str | int] = {OUTDATED_COPIES: len(outdated)} if outdated else {}
     if not wrong and not outdated:
-        result = CheckResult("ready", True, f"{len(desired.objects)} objects ready", now())
+        result = CheckResult("ready", True, f"{counted(len(desired.objects), 'object')} ready", now())
         return await with_volumes(result, component, session), number
     cause = await _cause(desired, session, every=bool(of_pods)) if wrong else None
     detail = "; ".join([*wrong, *([str(cause)] if cause else ()), *map(str, outdated)])
@@ -187,7 +188,7 @@ async def wait_and_verify(
     """
     for left in reversed(range(_TIMES)):
         ready, pods = await _wait(component, desired, session, steps)
-        with steps.timed(Step.VERIFY, f"{len(component.checks)} functional checks" if component.checks else ""):
+        with steps.timed(Step.VERIFY, counted(len(component.checks), "functional check") if component.checks else ""):
             results = await functional_checks(component, session, session.settings.settle_seconds)
         if all(result.passed for result in results) or _ran_on(pods, await _pods(desired, session)):
             break
@@ -226,7 +227,7 @@ async def _wait(
         )
     pods = await _pods(desired, session)
     evidence: dict[str, str | int | float | bool] = {"objects": len(desired.objects), "pods": len(pods)}
-    detail = f"{len(desired.objects)} objects as desired, {len(pods)} pods ready"
+    detail = f"{counted(len(desired.objects), 'object')} as desired, {counted(len(pods), 'pod')} ready"
     return CheckResult("ready", True, detail, now(), steps.seconds[Step.WAIT.value], "", evidence), pods
 
 

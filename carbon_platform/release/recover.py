@@ -58,7 +58,7 @@ async def _await_left_behind(release: Release, log: Callable[[str], None]) -> No
                     raise _StillThere(left)  # noqa: TRY301 - this is how tenacity is told
     except _StillThere as error:
         raise CarbonError(
-            "a dead writer's Helm process is still running",
+            "a Helm process of a run that was killed is still running",
             f"processes {error.args[0]} have not ended within {_LEFT_BEHIND_SECONDS:g} s",
             "end them, then run it again",
         ) from error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from carbon_platform.errors import Blocked, CarbonError
 from carbon_platform.local.images.recipes import Recipe, Recipes, recipe_digest
+from carbon_platform.wording import counted
 
 
 class Way(enum.Enum):
@@ -105,7 +106,7 @@ class ImagesUnavailable(Blocked):
         # What fails for the same reason is told once.
         roots = {str(root): root for root in map(_root, failures.values())}.values()
         super().__init__(
-            f"{len(failures)} images can't be had: {', '.join(sorted(failures))}",
+            f"{counted(len(failures), 'image')} can't be had: {', '.join(sorted(failures))}",
             "; ".join(root.told for root in roots),
             "; or ".join(dict.fromkeys(root.fix for root in roots if root.fix)),
             [line for root in roots for line in root.evidence],

@@ -64,7 +64,7 @@ waiting for images (registry.example: no such host)
     catalog    2 images: example/catalog:1.6, example/consumer:1.6
     scheduler  1 image: example/scheduler:3.4
     workflow   needs scheduler
-    when they can be had: carbon up catalog scheduler workflow
+    once they can be pulled: carbon up catalog scheduler workflow
 details: carbon doctor NAME
 """
 

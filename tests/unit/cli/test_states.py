@@ -8,6 +8,7 @@ import pytest
 from carbon_platform.cli import drift, plan, present, status, up, verify
 from carbon_platform.cli.diagnosis import Diagnosis, lines
 from carbon_platform.drift.drift import Drift, Verdict
+from carbon_platform.errors import ExitCode
 from carbon_platform.healing.doctor import Finding
 from carbon_platform.healing.sweep import Swept
 from carbon_platform.healing.symptoms import Sign, Symptom
@@ -17,6 +18,7 @@ from carbon_platform.inspect.status import ComponentStatus
 from carbon_platform.records import CheckResult, Record
 from carbon_platform.spec.platform import Component
 from tests.definitions import Definitions
+from tests.unit.docs import pages
 
 COMMANDS = ("status", "up", "verify", "doctor", "plan", "drift")
 EXIT_CODES: dict[tuple[State, bool], tuple[int, ...]] = {
@@ -119,3 +121,29 @@ def test_what_is_named_is_not_excused(definitions: Definitions) -> None:
     platform = definitions.load()
     assert platform.excused([]) == {"app", "web"}
     assert platform.excused(["web"]) == {"app"}
+
+
+def rows() -> list[list[str]]:
+    """The cells of the table of exit codes by state."""
+    text = pages.page("commands.md").partition("What 0 and 1 mean")[2].partition("Excused is")[0]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    written = {}
+    for states, *cells in rows():
+        columns = dict(zip(("status", "verify", "doctor", "plan", "drift"), cells, strict=True))
+        for state in pages.code(states):
+            written[State(state), "excused" in states] = {name: int(cell[0]) for name, cell in columns.items()}
+    assert {state for state, _ in written} == set(State)
+    for (state, excused), codes in written.items():
+        expected = dict(zip(COMMANDS, EXIT_CODES[state, excused], strict=True))
+        assert codes == {name: expected[name] for name in codes} | {"plan": int(state is State.UNKNOWN)}, state
+
+
+def test_the_documentation_tells_every_exit_code() -> None:
+    section = pages.page("commands.md").partition("## Exit codes")[2].partition("What 0 and 1 mean")[0]
+    told = {int(line.split("|")[1]) for line in section.splitlines() if line.startswith("| ") and line[2].isdigit()}
+    assert told == set(ExitCode)
