@@ -54,9 +54,10 @@ class _Output:
         self._file: _Pipe | None = None
         if stream is None:  # closed by whoever started us
             stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
-        elif any(stream is one for one in (sys.__stdout__, sys.__stderr__)):
+        elif isinstance(stream, io.TextIOWrapper) and stream in {sys.__stdout__, sys.__stderr__}:
+            stream.flush()
             self._file = _Pipe(stream.fileno(), "w", closefd=False)
-            at_once = stream.isatty() or stream is sys.__stderr__
+            at_once = stream.line_buffering or stream.write_through
             stream = io.TextIOWrapper(
                 io.BufferedWriter(self._file), stream.encoding, stream.errors, line_buffering=at_once
             )

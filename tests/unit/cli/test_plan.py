@@ -109,6 +109,17 @@ def test_a_text_of_many_lines_is_compared_line_by_line(
     assert change["fields"][0]["lines"] == []
 
 
+def test_on_a_terminal_what_comes_is_green_and_what_goes_is_red(
+    component: Component, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coloured = Console(width=80, highlight=False, force_terminal=True, color_system="standard")
+    monkeypatch.setattr(present, "console", coloured)
+    command._show(planned(component, SCRIPT, reason="1 object to change"), status(component, State.STALE))
+    made = capsys.readouterr().out
+    assert "\x1b[31m-line 5" in made
+    assert "\x1b[32m+line five" in made
+
+
 def test_drift_shows_it_in_the_same_way(component: Component, capsys: pytest.CaptureFixture[str]) -> None:
     from carbon_platform.cli import drift
 

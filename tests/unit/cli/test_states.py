@@ -1,13 +1,15 @@
 """All commands agree on what is blocked, off, stale or broken: in which words, and with which exit code."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from carbon_platform.cli import drift, plan, present, status, up, verify
 from carbon_platform.cli.diagnosis import Diagnosis, lines
-from carbon_platform.drift.drift import Drift, Verdict
+from carbon_platform.drift.drift import Deed, Drift, FieldDrift, ObjectDrift, Verdict
 from carbon_platform.errors import ExitCode
 from carbon_platform.healing.doctor import Finding
 from carbon_platform.healing.sweep import Swept
@@ -147,3 +149,51 @@ def test_the_documentation_tells_every_exit_code() -> None:
     section = pages.page("commands.md").partition("## Exit codes")[2].partition("What 0 and 1 mean")[0]
     told = {int(line.split("|")[1]) for line in section.splitlines() if line.startswith("| ") and line[2].isdigit()}
     assert told == set(ExitCode)
+
+
+LONG = dataclasses.replace(
+    FAILED,
+    detail="no answer from http://app.here.svc.cluster.local:8080/health within 5 s",
+    fix="see the pods of Deployment here/app, and what they need",
+    seconds=5.0,
+)
+AT_40 = """
+app
+  ✗ http  no answer from
+    http://app.here.svc.cluster.local:80
+    80/health within 5 s  5.00 s
+      see the pods of Deployment
+        here/app, and what they need
+"""
+
+
+def test_a_failed_check_is_whole_at_40_columns(
+    component: Component, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(present, "console", Console(width=40, highlight=False, no_color=True))
+    monkeypatch.setattr(present, "terminal_width", lambda: 40)
+    verify._show(Swept("app", (LONG,)), None)
+    assert capsys.readouterr().out == AT_40.lstrip("\n")
+
+
+DRIFT_AT_40 = """
+app  1 difference
+  ~ Deployment data-platform/app  edited
+      spec.template.spec.containers[ma
+        in].image: example.org/app:1.6 →
+        example.org/app:1.7  (by
+        kubectl-edit at
+        2026-01-02T03:04:05Z)
+"""
+
+
+def test_a_difference_is_whole_at_40_columns(
+    component: Component, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(present, "console", Console(width=40, highlight=False, no_color=True))
+    monkeypatch.setattr(present, "terminal_width", lambda: 40)
+    path, by = "spec.template.spec.containers[main].image", ("kubectl-edit", "2026-01-02T03:04:05Z")
+    field = FieldDrift(path, "example.org/app:1.6", "example.org/app:1.7", *by)
+    edited = ObjectDrift(Deed.EDITED, "Deployment data-platform/app", (field,))
+    drift._show(Drift(component, Verdict.DRIFTED, (edited,)))
+    assert capsys.readouterr().out == DRIFT_AT_40.lstrip("\n")
