@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from rich.text import Text
 
 from carbon_platform.cli.overview import cut
+from carbon_platform.cli.present import wrapped
 from carbon_platform.healing.doctor import Finding
 from carbon_platform.healing.symptoms import DIFFERS, Symptom, told_cause
 from carbon_platform.health.cause import Cause, Kind
@@ -137,7 +138,7 @@ def _images(finding: Finding) -> list[str]:
 def lines(
     told: Diagnosis, nodes: Sequence[Symptom], total: int, healing: Mapping[str, str], width: int | None
 ) -> list[Text]:
-    """The whole of it, no line longer than `width` columns; None: lines are whole.
+    """The whole of it, no line longer than `width` columns; None: each thing told is one line.
 
     `total`: of components that were looked at. `healing`: what is done about a component now, by its key.
     """
@@ -152,7 +153,14 @@ def lines(
         made += _waiting(told.waiting)
     made += _unverified(told)
     made.append(Text("details: carbon doctor NAME", style="dim"))
-    return [cut(line, width) if width else line for line in made]
+    return [part for line in made for part in _fitted(line, width)]
+
+
+def _fitted(line: Text, width: int | None) -> Iterable[Text]:
+    """What is to be done is never cut; of what is said besides, a line is enough."""
+    if width is None:
+        return [line]
+    return [cut(line, width)] if line.no_wrap else wrapped(line, width)
 
 
 def _headline(told: Diagnosis, total: int) -> Text:
@@ -179,7 +187,7 @@ def _root(root: Root, healing: Mapping[str, str]) -> list[Text]:
     made = [Text.assemble((", ".join(root.components), "bold red"), f"  {_what(root)}")]
     cause = root.symptom.cause
     evidence = [line for line in cause.evidence if line.strip() and line not in cause.why] if cause else []
-    made += [Text(f"{_INDENT}| {line}", style="dim") for line in evidence[:1]]
+    made += [Text(f"{_INDENT}| {line}", style="dim", no_wrap=True) for line in evidence[:1]]
     if root.more > 0:
         made.append(Text(f"{_INDENT}and {root.more} more: carbon doctor {root.components[0]}", style="dim"))
     made += _fix(root.symptom.fix)
@@ -218,6 +226,6 @@ def _waiting(waiting: Sequence[Finding]) -> list[Text]:
         images = _images(one)
         count = f"{counted(len(images), 'image')}: {', '.join(images)}"
         what = count if images else f"needs {one.root}" if one.root else told_cause(one.symptoms).text
-        made.append(Text(f"{_INDENT}{one.component.ljust(size)}  {what}".rstrip()))
+        made.append(Text(f"{_INDENT}{one.component.ljust(size)}  {what}".rstrip(), no_wrap=True))
     made.append(Text(f"{_INDENT}once they can be pulled: carbon up {' '.join(one.component for one in waiting)}"))
     return made

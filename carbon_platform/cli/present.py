@@ -176,22 +176,28 @@ def print_wrapped(text: Text, indent: int = 0) -> None:
     width, at = terminal_width(), " " * indent
     lines = list(text.split("\n", allow_blank=True))
     if width is not None:
-        lines = [part for line in lines for part in _wrapped(line, max(width - indent, _LEAST))]
+        lines = [part for line in lines for part in wrapped(line, max(width - indent, _LEAST))]
     print_lines(Text(at) + line for line in lines)
 
 
-_LEAST, _HANGING = 20, 2
+_LEAST, _HANGING, _TAB = 20, 2, 4
 
 
-def _wrapped(line: Text, width: int) -> Iterable[Text]:
+def wrapped(line: Text, width: int) -> Iterable[Text]:
+    """The line in as many as it needs to be no wider; those that follow the first are further in."""
+    line = line.copy()
+    line.expand_tabs(_TAB)
     if line.cell_len <= width:
         yield line
         return
     within = len(line.plain) - len(line.plain.lstrip()) + _HANGING
-    first, *rest = line.wrap(console, max(width - within, _LEAST))
-    for at, part in ((0, first), *((within, part) for part in rest)):
+    first = line.wrap(console, width)[0]
+    rest = line[len(first.plain) :]
+    first.rstrip()
+    yield first
+    for part in rest[len(rest.plain) - len(rest.plain.lstrip()) :].wrap(console, max(width - within, _LEAST)):
         part.rstrip()
-        yield Text(" " * at) + part
+        yield Text(" " * within) + part
 
 
 def print_lines(lines: Iterable[Text]) -> None:

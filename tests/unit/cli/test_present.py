@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.text import Text
 
 from carbon_platform.cli import drift, plan
-from carbon_platform.cli.present import as_json, error_as_json, errors, print_error, print_json, score
+from carbon_platform.cli.present import as_json, error_as_json, errors, print_error, print_json, score, wrapped
 from carbon_platform.drift.drift import Deed
 from carbon_platform.errors import CarbonError
 from carbon_platform.health.state import State
@@ -77,6 +80,13 @@ def test_an_error_in_json_has_evidence_where_there_is_any() -> None:
     told = {"summary": "it failed", "cause": "for a reason", "fix": "do this"}
     assert error_as_json(CarbonError(*told.values())) == told
     assert error_as_json(CarbonError(*told.values(), ["line 1"])) == told | {"evidence": ["line 1"]}
+
+
+@given(st.text("ab cé\t漢-/", max_size=200), st.integers(22, 90))
+def test_a_line_that_goes_on_below_loses_nothing_and_is_no_wider(text: str, width: int) -> None:
+    made = list(wrapped(Text(text), width))
+    assert all(line.cell_len <= width for line in made)
+    assert "".join("".join(line.plain for line in made).split()) == "".join(text.split())
 
 
 SHOW = """

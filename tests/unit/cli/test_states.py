@@ -179,8 +179,8 @@ def test_a_failed_check_is_whole_at_40_columns(
 DRIFT_AT_40 = """
 app  1 difference
   ~ Deployment data-platform/app  edited
-      spec.template.spec.containers[ma
-        in].image: example.org/app:1.6 →
+      spec.template.spec.containers[main
+        ].image: example.org/app:1.6 →
         example.org/app:1.7  (by
         kubectl-edit at
         2026-01-02T03:04:05Z)
