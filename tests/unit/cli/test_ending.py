@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from carbon_platform.cli import ask, down
+from carbon_platform.cli import ask, down, verify
 from carbon_platform.cli.present import again, only_looks
 from carbon_platform.errors import CarbonError, ConfigurationError, ExitCode, Interrupted
+from carbon_platform.healing.sweep import Swept
 from tests.definitions import Definitions
 
 CARBON = Path(sys.executable).with_name("carbon")
@@ -190,3 +191,27 @@ ERRORS: Sequence[tuple[Callable[[str], CarbonError], int]] = (
 @pytest.mark.parametrize(("kind", "code"), ERRORS)
 def test_an_error_has_the_exit_code_of_its_kind(kind: Callable[[str], CarbonError], code: int) -> None:
     assert kind("x").exit_code == code
+
+
+def test_a_verification_that_is_interrupted_tells_what_it_recorded_and_what_is_left(
+    definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the second of two components is checked; the first has been."""
+    definitions.chart()
+    for key in ("api", "db"):
+        definitions.release(key)
+    monkeypatch.setenv("CARBON_DEFS", str(definitions.defs))
+
+    async def interrupted(platform: object, keys: Sequence[str], done: list[Swept]) -> None:
+        done.append(Swept(keys[0]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify, "_verify", interrupted)
+    with pytest.raises(Interrupted) as caught:
+        verify.run([], json=False)
+    assert caught.value.cause == "nothing was deployed"
+    assert caught.value.evidence == (
+        "checked, and recorded: api",
+        "not checked to the end, and nothing recorded: db",
+    )
+    assert caught.value.fix == "carbon verify db"
