@@ -19,8 +19,10 @@ class Group(TyperGroup):
         # What ends the command at once, such as --help, belongs to where it stands.
         mine = [named for option in _options(self) if not option.is_eager for named in _names(option)]
         own = {name: takes for name, takes in mine if name not in below}
-        if ctx.resilient_parsing and args and own.get(args[-1]):
-            args = args[-1:]  # a shell completes the value of this option, wherever it stands: no command's, but ours
+        if args and own.get(args[-1]) and "--" not in args:
+            args = args[
+                -1:
+            ]  # its value is missing, and nothing else counts: that is the error, or what a shell completes
         return super().parse_args(ctx, arranged(args, own, below))
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]

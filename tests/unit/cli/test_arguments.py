@@ -76,6 +76,17 @@ def test_it_is_so_of_commands_within_commands_too(
     assert json.loads(capsys.readouterr().out)["chosen"] == "local"
 
 
+@pytest.mark.parametrize("arguments", [["status", "--env"], ["--env"]])
+def test_a_value_that_is_missing_is_told_as_that(
+    arguments: list[str],
+    told: object,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert carbon(monkeypatch, *arguments) == 2
+    assert "Option '--env' requires an argument" in capsys.readouterr().err
+
+
 def test_help_is_about_where_it_stands(
     told: object,
     monkeypatch: pytest.MonkeyPatch,
