@@ -20,9 +20,8 @@ class Group(TyperGroup):
         mine = [named for option in _options(self) if not option.is_eager for named in _names(option)]
         own = {name: takes for name, takes in mine if name not in below}
         if args and own.get(args[-1]) and "--" not in args:
-            args = args[
-                -1:
-            ]  # its value is missing, and nothing else counts: that is the error, or what a shell completes
+            # Its value is missing, and nothing else counts: that is the error, or what a shell completes.
+            args = args[-1:]
         return super().parse_args(ctx, arranged(args, own, below))
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]

@@ -56,7 +56,7 @@ def print_json_line(value: object) -> None:
 
 
 def print_error(error: CarbonError) -> None:
-    """An error for a person: what failed, why, what to do. Lines of a terminal are not cut, and go on below."""
+    """An error for a person: what failed, why, what to do."""
     errors.print(Text.assemble(("error: ", "bold red"), error.summary))
     if error.cause:
         errors.print(Text.assemble(("cause: ", "bold"), error.cause))
