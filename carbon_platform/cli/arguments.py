@@ -1,5 +1,7 @@
 """Options may stand before the command or after it."""
 
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import typer
@@ -11,8 +13,12 @@ Options = Mapping[str, bool]
 """Options by name, and whether a value follows."""
 
 
+_ONLY_LOOK = frozenset({"plan", "drift", "status", "doctor", "incidents", "open", "list"})
+"""Commands that change nothing."""
+
+
 class Group(TyperGroup):
-    """Commands whose options may be written anywhere; Ctrl-C in any of them is an error that says so."""
+    """Commands whose options may be written anywhere; Ctrl-C in one of them is an error that says so."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         below = _below(self)
@@ -28,7 +34,8 @@ class Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Interrupted("interrupted", fix="run it again: it carries on from there") from None
+            left = "nothing was changed" if ctx.invoked_subcommand in _ONLY_LOOK else ""
+            raise Interrupted("interrupted", left, shlex.join(["carbon", *sys.argv[1:]])) from None
 
 
 def arranged(arguments: Sequence[str], own: Options, below: Options) -> list[str]:

@@ -11,7 +11,6 @@ from carbon_platform.cli.diagnosis import Diagnosis, lines
 from carbon_platform.cli.present import (
     console,
     looking,
-    only_looks,
     print_json,
     print_lines,
     print_wrapped,
@@ -35,7 +34,7 @@ def run(names: Sequence[str], *, json: bool) -> int:
     """0 when nothing is broken, else 1. What waits for images of a public registry counts only when it was named."""
     platform = load_platform(settings())
     keys = graph.select(platform.needs, names)
-    with only_looks("doctor", *names), looking(len(keys)):
+    with looking(len(keys)):
         seen = asyncio.run(_examine(platform, keys))
     found, nodes, logs = seen.found, seen.nodes, seen.logs
     told = Diagnosis.of(found, nodes, seen.states, platform.excused(names), platform.needs)

@@ -15,7 +15,6 @@ from carbon_platform.cli.present import (
     errors,
     looking,
     one_line,
-    only_looks,
     print_json,
     print_wrapped,
 )
@@ -50,7 +49,7 @@ def run(names: Sequence[str], *, json: bool) -> int:
     """0 when everything installed is as deployed; 1 when something is not, or could not be compared."""
     platform = load_platform(settings())
     keys = graph.select(platform.needs, names)
-    with only_looks("drift", *names), looking(len(keys)):
+    with looking(len(keys)):
         found = asyncio.run(drifts(platform, keys, settings()))
     if json:
         print_json({"components": [_as_json(one) for one in found]})

@@ -11,7 +11,6 @@ from carbon_platform.cli.present import (
     console,
     error_as_json,
     looking,
-    only_looks,
     print_json,
     print_wrapped,
     state_line,
@@ -42,8 +41,7 @@ _TOLD = frozenset({State.BLOCKED, State.OFF, State.DEPLOYING, State.QUARANTINED}
 
 def run(names: Sequence[str], *, json: bool) -> int:
     """0; 1 when something could not be planned."""
-    with only_looks("plan", *names):
-        looks, states = asyncio.run(_looks(names))
+    looks, states = asyncio.run(_looks(names))
     if json:
         print_json({"components": [_as_json(one, states[key]) for key, one in looks.items()]})
     else:

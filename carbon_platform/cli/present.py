@@ -150,15 +150,6 @@ def looking(count: int) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def only_looks(*command: str) -> Iterator[None]:
-    """Ctrl-C meanwhile raises Interrupted: nothing was changed, and `command` looks again."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted", "nothing was changed", again(*command)) from None
-
-
 def one_line(reason: str) -> str:
     """The reason for a state, which may be a whole error, in one line."""
     error = CarbonError.read(reason)

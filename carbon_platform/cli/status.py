@@ -9,7 +9,6 @@ from carbon_platform.cli.overview import overview
 from carbon_platform.cli.present import (
     console,
     errors,
-    only_looks,
     print_json,
     print_lines,
     print_wrapped,
@@ -31,8 +30,7 @@ def run(names: Sequence[str], *, json: bool) -> int:
     chosen = settings()
     platform = load_platform(chosen)
     keys = graph.select(platform.needs, names)
-    with only_looks("status", *names):
-        seen, unreachable = asyncio.run(statuses(platform, keys, chosen))
+    seen, unreachable = asyncio.run(statuses(platform, keys, chosen))
     if json:
         print_json(report(seen, chosen))
     else:

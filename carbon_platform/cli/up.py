@@ -12,7 +12,6 @@ from carbon_platform.cli.present import (
     again,
     console,
     looking,
-    only_looks,
     print_error,
     print_json,
     print_wrapped,
@@ -21,7 +20,7 @@ from carbon_platform.cli.present import (
     state_line,
 )
 from carbon_platform.cluster.resources import pod_specs
-from carbon_platform.errors import CarbonError, ExitCode
+from carbon_platform.errors import CarbonError, ExitCode, Interrupted
 from carbon_platform.health.state import State, fine
 from carbon_platform.inspect.plans import Planned, plans_of
 from carbon_platform.inspect.status import ComponentStatus, statuses
@@ -39,8 +38,11 @@ def run(names: Sequence[str], *, redeploy: bool, confirm: Sequence[str], yes: bo
     platform = load_platform(chosen)
     named = graph.select(platform.needs, names)
     keys = [key for key in platform.order if key in graph.closure(platform.needs, named)]
-    with only_looks("up", *names), looking(len(keys)):
-        looks, images = asyncio.run(_look(platform, keys, chosen))
+    try:
+        with looking(len(keys)):
+            looks, images = asyncio.run(_look(platform, keys, chosen))
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", "nothing was changed", again("up", *names)) from None
     forced = set(named) if redeploy else set()
     todo = to_run(platform, looks, forced)
     excused = platform.excused(names)
