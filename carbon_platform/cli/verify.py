@@ -30,7 +30,7 @@ def run(names: Sequence[str], *, json: bool) -> int:
         with looking(len(keys)):
             swept, states, unreachable = asyncio.run(_verify(platform, keys, done))
     except KeyboardInterrupt:
-        raise _interrupted(keys, done) from None
+        raise _interrupted(keys, names, done) from None
     if json:
         print_json({"components": [_as_json(one, states.get(one.component)) for one in swept]})
     else:
@@ -65,7 +65,7 @@ async def _verify(
         return [one if one.checks else Swept(one.component, unknown=error.summary) for one in swept], {}, error
 
 
-def _interrupted(keys: Sequence[str], done: Sequence[Swept]) -> Interrupted:
+def _interrupted(keys: Sequence[str], names: Sequence[str], done: Sequence[Swept]) -> Interrupted:
     known = {one.component for one in done}
     left = [key for key in keys if key not in known]
     told = [
@@ -76,7 +76,7 @@ def _interrupted(keys: Sequence[str], done: Sequence[Swept]) -> Interrupted:
         )
         if those
     ]
-    return Interrupted("interrupted", "nothing was deployed", again("verify", *left), told)
+    return Interrupted("interrupted", "nothing was deployed", again("verify", *(left if known else names)), told)
 
 
 def _as_json(one: Swept, seen: ComponentStatus | None) -> dict[str, object]:

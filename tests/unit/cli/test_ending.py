@@ -213,3 +213,4 @@ def test_a_verification_that_is_interrupted_tells_what_it_recorded_and_what_is_l
         "not checked to the end, and nothing recorded: db",
     )
     assert caught.value.fix == "carbon verify db"
+    assert verify._interrupted(["api", "db"], [], []).fix == "carbon verify", "nothing is done: the same again"
