@@ -31,7 +31,8 @@ from rich.table import Table
 from benchmarks.injections import FAULTS, Fault, Scene, daemons
 from benchmarks.ledger import Ledger
 from carbon_platform.errors import CarbonError
-from carbon_platform.healing.incidents import Incident, book_of
+from carbon_platform.healing.incident import Incident
+from carbon_platform.healing.incidents import book_of
 from carbon_platform.health.state import State
 from carbon_platform.inspect.status import statuses
 from carbon_platform.materialization.remedy import Remedy

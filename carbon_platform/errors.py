@@ -92,7 +92,13 @@ class Overtaken(Conflict):
 
 
 class DataAtRisk(CarbonError):
-    """The plan would touch data; the fix is the exact confirmation to give."""
+    """The plan would touch data; the fix is the exact confirmation to give. `lost`: what is gone already."""
+
+    def __init__(
+        self, summary: str, cause: str = "", fix: str = "", evidence: Sequence[str] = (), *, lost: Sequence[str] = ()
+    ) -> None:
+        super().__init__(summary, cause, fix, evidence)
+        self.lost = tuple(lost)
 
 
 class NotReady(CarbonError):

@@ -15,6 +15,8 @@ _BUSY_SECONDS = 30
 """How long to wait for another process that writes."""
 OUTDATED_COPIES = "outdated_copies"
 """In the evidence of a check: keys of Secrets that no longer follow the Secret they are copied from."""
+LOST = "lost"
+"""In the evidence of a check: data that is gone."""
 _SCHEMA = """
 create table if not exists record (
   cluster text not null, component text not null, body text not null, primary key (cluster, component)
@@ -41,6 +43,27 @@ class CheckResult:
     def failed(self) -> bool:
         """True when the component does not work because of it."""
         return not self.passed and not self.warning
+
+
+@dataclasses.dataclass(frozen=True)
+class Materialization:
+    """One that no attempt of healing made."""
+
+    at: str
+    """When it ended; ISO 8601, UTC."""
+    by: str
+    """By which way it was asked for: `carbon up`, Dagster."""
+    run_id: str = ""
+    changed: bool = False
+    """It wrote to the cluster, or to the component."""
+    failure: str = ""
+    """Why it did not end well; empty when it did."""
+    lost: tuple[str, ...] = ()
+    """Data and work that are gone with it."""
+
+
+MATERIALIZATIONS = 10
+"""How many are remembered of a component."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +97,8 @@ class Record:
     """Keys of Secrets that were generated for it, as namespace/name/key: also those of earlier definitions."""
     content: tuple[str, ...] = ()
     """Topics, tables and the like that were there, by the names its changes have."""
+    materialized: tuple[Materialization, ...] = ()
+    """The last that no attempt of healing made, the newest last."""
     life: int = 0
     """How often it was forgotten. What was begun in an earlier life is recorded no more."""
 
@@ -171,11 +196,16 @@ class Records:
 def _decode(component: str, body: dict[str, Any]) -> Record:
     values = _known(Record, body)
     values["checks"] = tuple(CheckResult(**_known(CheckResult, check)) for check in body.get("checks", ()))
+    values["materialized"] = tuple(_materialization(one) for one in body.get("materialized", ()))
     values |= {name: tuple(body.get(name, ())) for name in ("generated", "content")}
     return Record(**{**values, "component": component})
 
 
-def _known(kind: type[Record | CheckResult], body: dict[str, Any]) -> dict[str, Any]:
+def _materialization(body: dict[str, Any]) -> Materialization:
+    return Materialization(**{**_known(Materialization, body), "lost": tuple(body.get("lost", ()))})
+
+
+def _known(kind: type[Record | CheckResult | Materialization], body: dict[str, Any]) -> dict[str, Any]:
     """Without the fields that only another version of Carbon knows."""
     names = {field.name for field in dataclasses.fields(kind)}
     return {key: value for key, value in body.items() if key in names}

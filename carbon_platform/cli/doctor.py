@@ -18,7 +18,8 @@ from carbon_platform.cli.present import (
 )
 from carbon_platform.errors import ExitCode
 from carbon_platform.healing.doctor import Finding, examination
-from carbon_platform.healing.incidents import Incident, book_of
+from carbon_platform.healing.incident import Came, Incident
+from carbon_platform.healing.incidents import book_of
 from carbon_platform.healing.symptoms import Symptom
 from carbon_platform.inspect.status import ComponentStatus, statuses_in
 from carbon_platform.materialization.redact import redactor
@@ -94,8 +95,9 @@ def _healing(incident: Incident) -> str:
     if not incident.attempts:
         return "noticed, and nothing begun yet"
     last = incident.attempts[-1]
-    how = "running" if last.ended_at is None else "helped" if last.helped else "did not help"
-    return f"{last.remedy}, {how}" if last.number == 1 else f"{last.remedy}, {how}; attempt {last.number}"
+    how = "running" if last.came is Came.RUNS else last.came.value
+    told = f"{last.remedy}, {how}" if last.number == 1 else f"{last.remedy}, {how}; attempt {last.number}"
+    return f"{told}; lost: {'; '.join(incident.lost)}" if incident.lost else told
 
 
 def _as_json(symptom: Symptom, log: Sequence[str]) -> dict[str, Any]:

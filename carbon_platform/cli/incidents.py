@@ -5,11 +5,11 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.text import Text
-
-from carbon_platform.cli.present import console, print_json
+from carbon_platform.cli.present import console, print_json, print_lines, terminal_width
+from carbon_platform.cli.story import lines
 from carbon_platform.errors import Unreachable
-from carbon_platform.healing.incidents import Incident, book_of
+from carbon_platform.healing.incident import Incident
+from carbon_platform.healing.incidents import book_of
 from carbon_platform.records import Record
 from carbon_platform.session import open_session
 from carbon_platform.settings import settings
@@ -27,7 +27,8 @@ def run(names: Sequence[str], *, only_open: bool, json: bool) -> int:
         print_json({"incidents": [as_json(incident, records) for incident in chosen]})
     else:
         for incident in reversed(chosen):
-            _show(incident, records)
+            quarantined = records.get(incident.component, Record("")).quarantined
+            print_lines(lines(incident, _state(incident, records), quarantined, terminal_width()))
         if not chosen:
             console.print("no incidents", style="green")
     return 1 if any(incident.closed_at is None for incident in chosen) else 0
@@ -57,10 +58,14 @@ def as_json(incident: Incident, records: Mapping[str, Record]) -> dict[str, Any]
         "outcome": _state(incident, records),
         "sign": incident.sign,
         "object": incident.object,
+        "kind": incident.kind,
         "cause": incident.cause,
-        "fix": incident.fix,
+        "edits": [edit.told for edit in incident.edits],
+        "fix": incident.mend,
         "detected_at": _iso(incident.opened_at),
         "closed_at": _iso(incident.closed_at),
+        "ending": incident.ending,
+        "lost": list(incident.lost),
         "run_started_s": _after(incident, first.started_at if first else None),
         "closed_s": _after(incident, incident.closed_at),
         "waiting": list(incident.waiting),
@@ -73,8 +78,11 @@ def as_json(incident: Incident, records: Mapping[str, Record]) -> dict[str, Any]
                 "requested_s": _after(incident, a.at),
                 "started_s": _after(incident, a.started_at),
                 "ended_s": _after(incident, a.ended_at),
+                "came": a.came.value,
                 "helped": a.helped,
+                "changed": a.changed,
                 "result": a.result,
+                "lost": list(a.lost),
             }
             for a in incident.attempts
         ],
@@ -87,32 +95,3 @@ def _after(incident: Incident, at: float | None) -> float | None:
 
 def _iso(at: float | None) -> str | None:
     return None if at is None else datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds")
-
-
-_COLOURS = {"healed": "green", "recovered by itself": "green", "open": "yellow", "quarantined": "red"}
-
-
-def _show(incident: Incident, records: Mapping[str, Record]) -> None:
-    state = _state(incident, records)
-    when = datetime.datetime.fromtimestamp(incident.opened_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    console.print(
-        Text.assemble(
-            (when, "dim"), "  ", (incident.component, "bold"), "  ", (state, _COLOURS.get(state, "")),
-            (f" after {incident.closed_at - incident.opened_at:.1f} s" if incident.closed_at else "", "dim"),
-            (f"  {incident.id}", "dim"),
-        )
-    )  # fmt: skip
-    console.print(Text(f"  {incident.cause}"))
-    for attempt in incident.attempts:
-        begun = f"+{attempt.started_at - incident.opened_at:.1f} s" if attempt.started_at else "not begun"
-        of = "" if attempt.of == (incident.component,) else f" {', '.join(attempt.of)}"
-        told = f": {attempt.result}" if attempt.result else ""
-        ended = f"{'helped' if attempt.helped else 'did not help'}{told}" if attempt.ended_at else "runs"
-        style = "green" if attempt.helped else "yellow"
-        console.print(Text.assemble(f"  {attempt.number}. {attempt.remedy.value}{of} ({begun})  ", (ended, style)))
-    if incident.waiting:
-        console.print(Text(f"  waited for it: {', '.join(incident.waiting)}", style="dim"))
-    quarantined = records.get(incident.component, Record("")).quarantined
-    if incident.closed_at is None and quarantined:
-        console.print(Text(f"  {quarantined}", style="red"))
-        console.print(Text.assemble(("  fix: ", "bold green"), incident.fix or f"carbon doctor {incident.component}"))

@@ -65,6 +65,8 @@ _METADATA: _Shape = {
     "generation": int,
     "creationTimestamp": str,
     "deletionTimestamp": str,
+    "deletionGracePeriodSeconds": int,
+    "finalizers": [str],
     "labels": _texts,
     "annotations": _texts,
     "managedFields": [

@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 
-from carbon_platform.errors import Overtaken, Unreachable, foreseen
+from carbon_platform.errors import foreseen
 from carbon_platform.healing.incidents import book_of
 from carbon_platform.healing.loop import Request
+from carbon_platform.healing.result import Result, of_error, of_outcome
+from carbon_platform.materialization.author import Author, asked_by
 from carbon_platform.materialization.outcome import Outcome
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.release.lease import this_process
 from carbon_platform.settings import settings
 
 _INCIDENT, _NUMBER, _REMEDY, _CAUSE = "carbon/incident", "carbon/attempt", "carbon/remedy", "carbon/cause"
+_COMMAND = "carbon/command"
+_AUTOMATIONS = {"schedule": "dagster/schedule_name", "sensor": "dagster/sensor_name"}
 _TAG_LENGTH = 200
 _BEFORE_SCHEDULED = "10"
 """What is broken comes before what is only looked at."""
@@ -36,7 +40,7 @@ def over_before_it_began(request: Request, instance: dg.DagsterInstance) -> bool
     if not runs or not runs[0].is_finished:
         return False
     told = f"its run {runs[0].run_id} ended before it began: {runs[0].status.value.lower()}"
-    book_of(settings(), None).ended(request.incident, request.number, False, told, time.time())
+    book_of(settings(), None).ended(request.incident, request.number, Result(False, told), time.time())
     return True
 
 
@@ -46,20 +50,18 @@ class RunningAttempt:
     def __init__(self, run_id: str, told: Mapping[str, str]) -> None:
         self._run_id, self._told = run_id, told
         self._incident, self._number = told.get(_INCIDENT, ""), int(told.get(_NUMBER, "0"))
-        self._helped, self._result, self._cut_short = False, "", False
+        self._result = Result(False)
 
     def came_to(self, outcome: Outcome) -> None:
         """How the materialization ended."""
-        failed = [check for check in outcome.checks if check.failed]
-        self._helped = outcome.verified
-        changes = "; ".join(change.splitlines()[0] for change in outcome.changes)
-        self._result = f"{failed[0].name}: {failed[0].detail}" if failed else changes or "nothing had to be changed"
+        self._result = of_outcome(outcome)
 
     @contextlib.contextmanager
     def under_way(self, log: Callable[[str], object]) -> Iterator[None]:
         """Begun on entry; ended on exit, well or badly. A run that wakes several components ends with its process."""
         if not self._incident:
-            yield
+            with asked_by(Author(_asker(self._told), self._run_id)):
+                yield
             return
         book = book_of(settings(), None)  # attempts are known by their incident alone
         remedy = self._told.get(_REMEDY, "")
@@ -68,14 +70,19 @@ class RunningAttempt:
         try:
             yield
         except Exception as error:
-            self._cut_short = isinstance(error, Unreachable | Overtaken)
-            self._result = foreseen(error, "the attempt crashed").told
+            self._result = of_error(foreseen(error, "the attempt crashed"))
             raise
         finally:
             if remedy != Remedy.WAKE.value:
-                book.ended(
-                    self._incident, self._number, self._helped, self._result, time.time(), cut_short=self._cut_short
-                )
+                book.ended(self._incident, self._number, self._result, time.time())
+
+
+def _asker(told: Mapping[str, str]) -> str:
+    """By which way a run was asked for that heals nothing."""
+    if _COMMAND in told:
+        return f"carbon {told[_COMMAND]}"
+    automation = ((what, told[tag]) for what, tag in _AUTOMATIONS.items() if tag in told)
+    return next((f"{what} {name} in Dagster" for what, name in automation), "a run in Dagster")
 
 
 def attempt_of(run: dg.DagsterRun) -> RunningAttempt:

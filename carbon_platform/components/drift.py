@@ -6,8 +6,9 @@ import dagster as dg
 
 from carbon_platform.components.old_runs import forget_old_runs
 from carbon_platform.drift.compare import compare
-from carbon_platform.drift.drift import Drift, FieldDrift, ObjectDrift, Verdict
+from carbon_platform.drift.drift import Drift, ObjectDrift, Verdict
 from carbon_platform.errors import Unreachable
+from carbon_platform.release.edited import EditedField
 from carbon_platform.session import shared_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
@@ -78,12 +79,12 @@ def _metadata(drift: Drift) -> dict[str, Any]:
     if drift.error:
         return {"cause": drift.error.cause, "fix": drift.error.fix}
     metadata: dict[str, Any] = {"differences": drift.differences}
-    records = [_row(one, field) for one in drift.objects for field in one.fields or (FieldDrift("", "", one.reason),)]
+    records = [_row(one, field) for one in drift.objects for field in one.fields or (EditedField("", "", one.reason),)]
     if records:
         metadata["drift"] = dg.MetadataValue.table(records)
     return metadata
 
 
-def _row(one: ObjectDrift, field: FieldDrift) -> dg.TableRecord:
+def _row(one: ObjectDrift, field: EditedField) -> dg.TableRecord:
     cells = {"field": field.path, "live": field.live, "desired": field.desired, "by": field.by, "at": field.at}
     return dg.TableRecord({"object": one.object, "was": one.deed.value, **cells})

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import CarbonError
-from carbon_platform.release.difference import ABSENT_TEXT, FieldChange, FieldDifference
-from carbon_platform.release.history import Revision
-from carbon_platform.release.managed_fields import Owners, owner, owners
+from carbon_platform.release.difference import ABSENT_TEXT
+from carbon_platform.release.edited import EditedField, edited_fields
+from carbon_platform.release.history import Revision, made_by_others
 from carbon_platform.release.plan import Action, Change
 from carbon_platform.release.vanished import vanishes
 from carbon_platform.spec.platform import Component
@@ -43,27 +43,12 @@ class Deed(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class FieldDrift(FieldDifference):
-    """One field that is live otherwise than it was deployed."""
-
-    by: str = ""
-    """The field manager that set it; empty when nobody knows, as of what was removed."""
-    at: str = ""
-    """When (RFC 3339)."""
-
-    @property
-    def note(self) -> str:
-        """Who set it and when, where that is known."""
-        return f"by {self.by}{f' at {self.at}' if self.at else ''}" if self.by else ""
-
-
-@dataclasses.dataclass(frozen=True)
 class ObjectDrift:
     """One object that is not as it was deployed."""
 
     deed: Deed
     object: str
-    fields: tuple[FieldDrift, ...] = ()
+    fields: tuple[EditedField, ...] = ()
     reason: str = ""
 
 
@@ -90,7 +75,7 @@ def of_release(component: Component, changes: Iterable[Change], foreign: Revisio
     """The drift that the plan of an applied release is. `foreign`: its newest revision, when Carbon did not make it."""
     objects = [_of_change(change) for change in changes if not _gone_as_declared(change)]
     if foreign is not None:
-        why = f"revision {foreign.number} was made {foreign.made}, and not by Carbon"
+        why = made_by_others(foreign.number, foreign.made)
         objects.insert(0, ObjectDrift(Deed.REVISED, f"release {component.release_name}", (), why))
     return _drift(component, tuple(objects))
 
@@ -118,8 +103,7 @@ def _drift(component: Component, objects: tuple[ObjectDrift, ...]) -> Drift:
 def _of_change(change: Change) -> ObjectDrift:
     if change.action is Action.OWNED:
         return ObjectDrift(Deed.OWNED, str(change.object), (), change.reason)
-    owned = owners(change.live) if change.live and change.fields else {}
-    fields = tuple(_field(f, owned) for f in change.fields)
+    fields = edited_fields(change)
     if change.action in {Action.CREATE, Action.DEFERRED}:
         deed = Deed.DELETED
     elif change.removed and all(field.desired == ABSENT_TEXT for field in fields):
@@ -127,9 +111,3 @@ def _of_change(change: Change) -> ObjectDrift:
     else:
         deed = Deed.EDITED
     return ObjectDrift(deed, str(change.object), fields, change.reason)
-
-
-def _field(changed: FieldChange, owned: Owners) -> FieldDrift:
-    who = owner(owned, changed.steps)
-    by, at = ("", "") if who is None or who.ours else (who.manager, who.at)
-    return FieldDrift(changed.path, changed.live, changed.desired, by, at, texts=changed.texts)

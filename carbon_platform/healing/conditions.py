@@ -9,7 +9,7 @@ from carbon_platform.healing.decide import Attempt, Condition, Policy
 from carbon_platform.healing.symptoms import Sign, Symptom, of_record
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record
-from carbon_platform.release.history import Revision
+from carbon_platform.release.history import Revision, made_by_others
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Component, Platform
 
@@ -126,7 +126,7 @@ def _by_somebody_else(component: Component, record: Record, revisions: Mapping[s
         return "Helm has no revision of it any more: a person deploys it"
     if now.by_carbon or now.number == record.revision:
         return ""
-    return f"revision {now.number} was made {now.made}, and not by Carbon; carbon up puts its definition in place"
+    return f"{made_by_others(now.number, now.made)}; carbon up {component.key} puts its definition in place"
 
 
 def _can_roll_back(component: Component, record: Record) -> bool:

@@ -13,6 +13,7 @@ The rules, in the order in which they are asked:
 7. The remedy is the first one that fits the symptoms and was not tried in this incident.
 """
 
+import collections
 import dataclasses
 import enum
 import hashlib
@@ -34,6 +35,8 @@ _DOUBLINGS = 10
 _GOING_SECONDS = 60.0
 """A controller that serves a finalizer lets go within seconds; the cleanup of a cloud may take a minute."""
 _LOOK_SECONDS = 1.0
+_RESULT = 160
+"""Characters of what an attempt came to, where several are told in one sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Attempt:
     helped: bool = False
     cause: CauseKey | None = None
     """What its incident is about."""
+    result: str = ""
+    """What it came to, for people."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,13 +241,29 @@ def _since(then: float, now: float) -> float:
 
 
 def _spent(own: Sequence[Attempt], recurring: Sequence[Attempt], policy: Policy) -> str:
-    failed = sum(not attempt.helped for attempt in own)
-    if failed >= policy.budget:
-        times = f"{failed} attempt{'s' if failed != 1 else ''}"
-        return f"{times} did not help" if failed else "it is left to people (budget 0)"
+    failed = [attempt for attempt in own if not attempt.helped]
+    if len(failed) >= policy.budget:
+        return _did_not_help(failed) if failed else "it is left to people (budget 0)"
     if len(recurring) >= policy.limit:
-        return f"it was healed {len(recurring)} times within {policy.window:g} s and breaks again for the same cause"
+        number, helped = len(recurring), sum(attempt.helped for attempt in recurring)
+        within = f"within {policy.window:g} s, of which {helped} helped, and it breaks again for the same cause"
+        return f"{number} attempts {within}"
     return ""
+
+
+def _did_not_help(failed: Sequence[Attempt]) -> str:
+    """How many attempts did not, which, and what each came to; what came to the same is told once."""
+    same = collections.Counter((one.remedy, _short(one.result)) for one in failed)
+    each = [
+        f"{remedy}{f', {number} times' if number > 1 else ''}{f': {result}' if result else ''}"
+        for (remedy, result), number in same.items()
+    ]
+    return f"{len(failed)} attempt{'s' if len(failed) != 1 else ''} did not help ({'; '.join(each)})"
+
+
+def _short(result: str) -> str:
+    first = next(iter(result.splitlines()), "")
+    return first if len(first) <= _RESULT else f"{first[: _RESULT - 1]}…"
 
 
 def _wait(key: str, own: Sequence[Attempt], recurring: Sequence[Attempt], policy: Policy, now: float) -> float:

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.endpoints import KIND, OF_SERVICE, ready
@@ -10,12 +10,14 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName, group_kind
 from carbon_platform.errors import CarbonError, Unreachable, foreseen
 from carbon_platform.healing.explain import explain
-from carbon_platform.healing.symptoms import Sign, Symptom, edits_of, of_record, of_release
+from carbon_platform.healing.symptoms import Sign, Symptom, edit_of, of_record, of_release
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.status import condition, status
 from carbon_platform.inspect.desired import deployed
 from carbon_platform.records import Record
+from carbon_platform.release.guard import command, mounts, word_for_empty
 from carbon_platform.release.plan import compare
+from carbon_platform.release.volumes import lost_volumes
 from carbon_platform.session import Session
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Component, Platform
@@ -85,11 +87,25 @@ async def symptoms_of(component: Component, record: Record, session: Session) ->
     live = dict(zip(names, await asyncio.gather(*(api.find(name) for name in names)), strict=True))
     there = [obj for obj in objects if live[ObjectName.of(obj)] is not None]
     compared = await asyncio.gather(*(compare(obj, api, component.rules) for obj in there))
-    edits = {ObjectName.of(obj): edits_of(found) for obj, found in zip(there, compared, strict=True)}
-    found = of_release(desired, live.get, edits)
+    edits = {ObjectName.of(obj): edit for obj, one in zip(there, compared, strict=True) if (edit := edit_of(one))}
+    found = of_release(desired, live.get, edits, component.key, stateful=component.release.stateful)
     broken = [obj for obj in live.values() if obj and not status(obj, component.rules).ready]
+    missing = {str(name) for name in names if live[name] is None and mounts(name)}
+    found = await _with_words(found, missing, component, record, api)
     found += await _services(objects, live, api)
     return (*await explain(found, broken, api), *checks)
+
+
+async def _with_words(
+    found: list[Symptom], missing: Collection[str], component: Component, record: Record, api: Api
+) -> list[Symptom]:
+    """The symptoms; what would be made again with empty volumes says so, and with which words that is not refused."""
+    lost = await lost_volumes(record.volumes, api) if missing else []
+    if not lost:
+        return found
+    words = [word_for_empty(claim) for claim in lost]
+    fix = f"bring its volumes back; if they may be empty: {command(component.key, words)}"
+    return [dataclasses.replace(one, fix=fix) if one.object in missing else one for one in found]
 
 
 async def _services(objects: Iterable[Object], live: Mapping[ObjectName, Object | None], api: Api) -> list[Symptom]:
@@ -104,10 +120,15 @@ async def _endpoints(service: Object, api: Api) -> list[Symptom]:
     slices = await api.list(*KIND, name.namespace, labels=f"{OF_SERVICE}={name.name}")
     if any(ready(slices, every=bool(service["spec"].get("publishNotReadyAddresses")))):
         return []
-    selector = ", ".join(f"{k}={v}" for k, v in sorted(service["spec"]["selector"].items()))
-    why = f"no ready pod stands behind it: its selector is {selector}"
-    cause = Cause(Kind.NO_ENDPOINTS, name, why, "see the pods that its selector means, and their readiness")
-    return [Symptom(Sign.UNREADY, str(name), why, cause, cause.fix)]
+    cause = nowhere(name, service["spec"]["selector"])
+    return [Symptom(Sign.UNREADY, str(name), cause.why, cause, cause.fix)]
+
+
+def nowhere(service: ObjectName, selector: Mapping[str, str]) -> Cause:
+    """The cause of a Service that leads to no pod that is ready. Pure."""
+    told = ", ".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    why = f"no ready pod stands behind it: its selector is {told}"
+    return Cause(Kind.NO_ENDPOINTS, service, why, "make the pods that it selects ready, or correct its selector")
 
 
 async def _nodes(api: Api) -> list[Symptom]:
@@ -117,5 +138,5 @@ async def _nodes(api: Api) -> list[Symptom]:
         if told.get("status") != "True":
             why = str(told.get("message") or told.get("reason") or "it says nothing of itself")
             name = ObjectName.of(node)
-            found.append(Symptom(Sign.UNREADY, str(name), f"not ready: {why}", fix="see the node and its kubelet"))
+            found.append(Symptom(Sign.UNREADY, str(name), f"not ready: {why}", fix=f"start {name} and its kubelet"))
     return found

@@ -11,9 +11,8 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError
 from carbon_platform.healing.retry import Retry
-from carbon_platform.healing.symptoms import edits_of
-from carbon_platform.release.difference import FieldChange
-from carbon_platform.release.plan import compare
+from carbon_platform.healing.symptoms import edit_of
+from carbon_platform.release.plan import Change, compare
 from carbon_platform.spec.rules import Rules
 
 _LOG = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ _ANSWER_SECONDS = 10.0
 
 
 class Edits:
-    """The fields of live objects that are not as desired, kept current by `update`."""
+    """The live objects that are not as desired, kept current by `update`."""
 
     def __init__(self, api: Api, find: Callable[[ObjectName], Object | None]) -> None:
         """`find`: the live object, without a request; None when there is none."""
@@ -31,13 +30,13 @@ class Edits:
         self._limit = asyncio.Semaphore(_AT_ONCE)
         self._versions: dict[ObjectName, str] = {}
         self._fingerprints: dict[ObjectName, str] = {}
-        self._found: dict[ObjectName, tuple[FieldChange, ...]] = {}
+        self._found: dict[ObjectName, Change] = {}
         self._unanswered: dict[ObjectName, Retry] = {}
         """Comparisons that failed: the edit that may be there is looked for again."""
 
     @property
-    def found(self) -> Mapping[ObjectName, tuple[FieldChange, ...]]:
-        """The edited fields by object; what is not edited is not in it."""
+    def found(self) -> Mapping[ObjectName, Change]:
+        """What would put it back, by object; what is not edited is not in it."""
         return self._found
 
     async def update(self, desired: Iterable[tuple[Object, Rules]]) -> None:
@@ -82,9 +81,9 @@ class Edits:
             _LOG.warning("%s can't be compared, and is again in %g s: %s", name, retry.pause, why)
             return
         self._unanswered.pop(name, None)
-        fields = edits_of(found)
-        if fields:
-            self._found[name] = fields
+        edit = edit_of(found)
+        if edit:
+            self._found[name] = edit
         else:
             self._found.pop(name, None)
 

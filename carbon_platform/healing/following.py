@@ -21,12 +21,13 @@ from carbon_platform.healing.explanations import Explanations
 from carbon_platform.healing.settling import Settling
 from carbon_platform.healing.sources import files_below, stamp, taken_in_by
 from carbon_platform.healing.symptoms import Sign, Symptom, of_release
-from carbon_platform.healing.view import View
+from carbon_platform.healing.view import View, Write
 from carbon_platform.health.nodes import controllers_behind, silent
 from carbon_platform.health.status import may_own_pods, status
 from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.history import Revision, newest
 from carbon_platform.release.lease import holder_of, lease_name
+from carbon_platform.release.managed_fields import writers
 from carbon_platform.release.plan import BY_HELM
 from carbon_platform.session import Session
 from carbon_platform.settings import Settings
@@ -69,6 +70,8 @@ class Following:
         self._desired: dict[str, Desired] = {}
         self._edits = Edits(session.api, self._find)
         self._explanations = Explanations(self._why)
+        self._writes: dict[ObjectName, tuple[str, tuple[Write, ...]]] = {}
+        """What others wrote to each object, as of which version of it."""
 
     async def follow(self) -> None:
         """Return when the definitions have changed."""
@@ -193,7 +196,11 @@ class Following:
         rules = {key: platform.components[key].rules for key in quiet}
         await self._edits.update([(obj, rules[key]) for key, desired in quiet.items() for obj in desired.everything])
         known = {key: self._known(desired) for key, desired in self._desired.items()}
-        found = {key: tuple(of_release(desired, self._find, self._edits.found)) for key, desired in known.items()}
+        stateful = {key: one.release is not None and one.release.stateful for key, one in platform.components.items()}
+        found = {
+            key: tuple(of_release(desired, self._find, self._edits.found, key, stateful=stateful[key]))
+            for key, desired in known.items()
+        }
         broken = [key for key, symptoms in found.items() if symptoms]
         # Of what somebody works on nothing is decided now, and what is decided afterwards rests on how it was left.
         self._explanations.forget_all_but([key for key in broken if key not in busy])
@@ -201,7 +208,22 @@ class Following:
         self._settling.after(self._session.api.outage)
         revisions = {key: Deployed.of(revision) for key, revision in self._revisions.items()}
         symptoms = dict(zip(broken, told, strict=True))
-        return View(platform, self._session.cluster_id, "", symptoms, busy, self._settling.at, began, revisions)
+        writes = {key: self._written(desired) for key, desired in known.items()}
+        return View(platform, self._session.cluster_id, "", symptoms, busy, self._settling.at, began, revisions, writes)
+
+    def _written(self, desired: Desired) -> tuple[Write, ...]:
+        """What others than Carbon, Helm and the cluster's controllers wrote to its objects."""
+        found: list[Write] = []
+        for name in map(ObjectName.of, desired.everything):
+            live = self._find(name)
+            if live is None:
+                continue
+            version = str(live["metadata"]["resourceVersion"])
+            if name not in self._writes or self._writes[name][0] != version:
+                theirs = writers(live, desired.rules)
+                self._writes[name] = version, tuple(Write(str(name), who.manager, who.at) for who in theirs)
+            found += self._writes[name][1]
+        return tuple(found)
 
     async def _told(self, key: str, symptoms: tuple[Symptom, ...], busy: bool) -> tuple[Symptom, ...]:
         return symptoms if busy else await self._explanations.of(key, symptoms)

@@ -5,16 +5,18 @@ incident, claiming an attempt) is one transaction, so that two daemons never do 
 """
 
 import contextlib
-import dataclasses
 import json
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from carbon_platform.healing.decide import Attempt
+from carbon_platform.healing.incident import Edit, Ended, Incident, Tried
+from carbon_platform.healing.result import Result
 from carbon_platform.healing.symptoms import CauseKey
 from carbon_platform.materialization.remedy import Remedy
+from carbon_platform.release.edited import EditedField
 from carbon_platform.session import platform_key
 from carbon_platform.settings import Settings
 
@@ -23,7 +25,7 @@ _SCHEMA = """
 create table if not exists incident (
   id text primary key, cluster text not null, component text not null, sign text not null, object text not null,
   cause text not null, fix text not null, opened_at real not null, closed_at real, outcome text not null default '',
-  waiting text not null default '[]', kind text not null default ''
+  waiting text not null default '[]'
 );
 create unique index if not exists one_open on incident (cluster, component) where closed_at is null;
 create table if not exists attempt (
@@ -40,65 +42,29 @@ create table if not exists cut_short (
 );
 create unique index if not exists one_under_way on attempt (component, incident) where ended_at is null;
 """
-_ADDED = {"kind": "alter table incident add column kind text not null default ''"}
-"""Columns of `incident` that a book of an earlier Carbon has not."""
+_ADDED = {
+    "incident": {
+        "kind": "text not null default ''",
+        "before": "text",
+        "edits": "text not null default '[]'",
+        "ending": "text not null default ''",
+        "lost": "text not null default '[]'",
+    },
+    "attempt": {
+        "changed": "integer",
+        "lost": "text not null default '[]'",
+        "fix": "text not null default ''",
+    },
+}
+"""Columns that a book of an earlier Carbon has not, by table."""
+_TOLD_ANEW = """
+update incident set outcome = 'recovered', ending = 'by whom was not written down' where outcome = 'recovered by itself'
+"""
+"""What an earlier Carbon said of every incident that no attempt of its own ended, whoever did."""
 _TRIED = """
 select attempt.*, sign, object, kind, cut_short.number is not null as cut_short
 from attempt join incident on incident.id = attempt.incident left join cut_short using (incident, number)
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class Tried:
-    """One attempt, as the book tells it. Times are seconds since the epoch."""
-
-    incident: str
-    number: int
-    component: str
-    remedy: Remedy
-    of: tuple[str, ...]
-    """The components that its run materializes."""
-    at: float
-    writer: str = ""
-    """The process that runs it."""
-    run_id: str = ""
-    started_at: float | None = None
-    ended_at: float | None = None
-    helped: bool = False
-    result: str = ""
-    cut_short: bool = False
-    """It says nothing about its remedy: the API server was away."""
-    cause: CauseKey | None = None
-    """What its incident is about."""
-
-    def for_decision(self) -> Attempt:
-        """What the decision needs of it."""
-        return Attempt(self.component, self.incident, self.remedy, self.at, self.ended_at, self.helped, self.cause)
-
-
-@dataclasses.dataclass(frozen=True)
-class Incident:
-    """What broke, once, and everything that was done about it."""
-
-    id: str
-    component: str
-    sign: str
-    object: str
-    cause: str
-    fix: str
-    opened_at: float
-    closed_at: float | None = None
-    outcome: str = ""
-    waiting: tuple[str, ...] = ()
-    """Components that were broken as well, and waited for this one."""
-    kind: str = ""
-    """Of the cause; empty when it was never told."""
-    attempts: tuple[Tried, ...] = ()
-
-    @property
-    def key(self) -> CauseKey:
-        """What makes it the same as another of its component."""
-        return CauseKey(self.sign, self.object, self.kind)
 
 
 class Book:
@@ -156,8 +122,11 @@ class Book:
             )
             return [_tried(row) for row in rows]
 
-    def open(self, component: str, key: CauseKey, cause: str, fix: str, now: float) -> str:
-        """The id of the open incident of a component; it is opened when there is none."""
+    def open(self, component: str, key: CauseKey, cause: str, fix: str, now: float, before: Iterable[str] = ()) -> str:
+        """The id of the open incident of a component; it is opened when there is none.
+
+        `before`: what is known to have been done by others up to now.
+        """
         with self._open() as db:
             row = db.execute(
                 "select id from incident where cluster = ? and component = ? and closed_at is null",
@@ -167,9 +136,20 @@ class Book:
                 return str(row["id"])
             identity = f"{component}-{uuid.uuid4().hex[:8]}"
             db.execute(
-                "insert into incident (id, cluster, component, sign, object, kind, cause, fix, opened_at) "
-                "values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (identity, self._cluster, component, key.sign, key.object, key.kind, cause, fix, now),
+                "insert into incident (id, cluster, component, sign, object, kind, cause, fix, opened_at, before) "
+                "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    identity,
+                    self._cluster,
+                    component,
+                    key.sign,
+                    key.object,
+                    key.kind,
+                    cause,
+                    fix,
+                    now,
+                    json.dumps([*before]),
+                ),
             )
             return identity
 
@@ -180,6 +160,18 @@ class Book:
                 "update incident set cause = ?, fix = ?, kind = case kind when '' then ? else kind end where id = ?",
                 (cause, fix, kind, incident),
             )
+
+    def edited(self, incident: str, edits: Iterable[Edit]) -> None:
+        """What somebody changed, as it shows now; what is known already is not written again."""
+        seen = [*edits]
+        if not seen:
+            return
+        with self._open() as db:
+            row = db.execute("select edits from incident where id = ?", (incident,)).fetchone()
+            known = json.loads(row["edits"])
+            new = [told for edit in seen if (told := edit.told) not in known]
+            if new:
+                db.execute("update incident set edits = ? where id = ?", (json.dumps(known + new), incident))
 
     def claim(self, incident: str, component: str, remedy: Remedy, now: float, of: Sequence[str] = ()) -> Tried | None:
         """A new attempt; None when one is under way already, or the incident is closed: somebody else was first.
@@ -224,18 +216,28 @@ class Book:
                 (writer, run_id, now, incident, number),
             )
 
-    def ended(
-        self, incident: str, number: int, helped: bool, result: str, now: float, *, cut_short: bool = False
-    ) -> None:
+    def ended(self, incident: str, number: int, result: Result, now: float) -> None:
         """How it ended; the first to say so is right."""
         with self._open() as db:
             done = db.execute(
-                "update attempt set ended_at = ?, helped = ?, result = ? "
+                "update attempt set ended_at = ?, helped = ?, result = ?, changed = ?, lost = ?, fix = ? "
                 "where incident = ? and number = ? and ended_at is null",
-                (now, helped, result, incident, number),
+                (
+                    now,
+                    result.helped,
+                    result.told,
+                    result.changed,
+                    json.dumps(result.lost),
+                    result.fix,
+                    incident,
+                    number,
+                ),
             )
-            if cut_short and done.rowcount:
+            if not done.rowcount:
+                return
+            if result.cut_short:
                 db.execute("insert or ignore into cut_short values (?, ?)", (incident, number))
+            _lose(db, incident, result.lost)
 
     def did_not_help(self, incident: str, number: int, result: str) -> None:
         """An attempt that was taken for one that helped did not, as was seen after its end."""
@@ -254,16 +256,23 @@ class Book:
                 waiting = json.dumps(sorted(known.union(components)))
                 db.execute("update incident set waiting = ? where id = ?", (waiting, incident))
 
-    def close(self, incident: str, outcome: str, now: float) -> None:
-        """Its end; an attempt still under way ends with it."""
+    def close(self, incident: str, end: Ended, now: float) -> None:
+        """Its end; an attempt still under way is cut short by it. The first to say so is right."""
         with self._open() as db:
+            done = db.execute(
+                "update incident set closed_at = ?, outcome = ?, ending = ? where id = ? and closed_at is null",
+                (now, end.outcome, end.told, incident),
+            )
+            if done.rowcount:
+                _lose(db, incident, end.lost)
             db.execute(
-                "update incident set closed_at = ?, outcome = ? where id = ? and closed_at is null",
-                (now, outcome, incident),
+                "insert or ignore into cut_short select incident, number from attempt "
+                "where incident = ? and ended_at is null",
+                (incident,),
             )
             db.execute(
                 "update attempt set ended_at = ?, result = ? where incident = ? and ended_at is null",
-                (now, outcome, incident),
+                (now, end.outcome, incident),
             )
 
 
@@ -276,24 +285,44 @@ def _migrate(db: sqlite3.Connection) -> None:
     """Add what a book of an earlier Carbon has not; several processes may find it so at once."""
 
     def missing() -> list[str]:
-        there = {row["name"] for row in db.execute("pragma table_info(incident)")}
-        return [statement for column, statement in _ADDED.items() if column not in there]
+        found = []
+        for table, columns in _ADDED.items():
+            there = {row["name"] for row in db.execute(f"pragma table_info({table})")}
+            found += [
+                f"alter table {table} add column {name} {of}" for name, of in columns.items() if name not in there
+            ]
+        return found
 
     if missing():
         db.execute("begin immediate")
         for statement in missing():
             db.execute(statement)
+        db.execute(_TOLD_ANEW)
         db.execute("commit")
+
+
+def _lose(db: sqlite3.Connection, incident: str, lost: Iterable[str]) -> None:
+    row = db.execute("select lost from incident where id = ?", (incident,)).fetchone()
+    known = json.loads(row["lost"])
+    told = json.dumps([*dict.fromkeys([*known, *lost])])
+    db.execute("update incident set lost = ? where id = ?", (told, incident))
 
 
 def _tried(row: sqlite3.Row) -> Tried:
     values = dict(row)
     values["cause"] = CauseKey(values.pop("sign"), values.pop("object"), values.pop("kind"))
-    values |= {"remedy": Remedy(values["remedy"]), "of": tuple(json.loads(values["of"]))}
+    values |= {"remedy": Remedy(values["remedy"]), **_tuples(values, "of", "lost")}
+    values["changed"] = None if values["changed"] is None else bool(values["changed"])
     return Tried(**{**values, **{flag: bool(values[flag]) for flag in ("helped", "cut_short")}})
 
 
 def _incident(row: sqlite3.Row, attempts: Sequence[Tried]) -> Incident:
     values = dict(row)
     del values["cluster"]
-    return Incident(**{**values, "waiting": tuple(json.loads(values["waiting"])), "attempts": tuple(attempts)})
+    values |= _tuples(values, "waiting", "lost", *(["before"] if values["before"] is not None else []))
+    edits = (Edit(one.pop("object"), EditedField(**one)) for one in json.loads(values["edits"]))
+    return Incident(**{**values, "edits": tuple(edits), "attempts": tuple(attempts)})
+
+
+def _tuples(values: Mapping[str, Any], *names: str) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(json.loads(values[name])) for name in names}

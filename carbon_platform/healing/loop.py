@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from carbon_platform.healing.conditions import conditions, seconds
 from carbon_platform.healing.decide import Attempt, Condition, Decision, OpenIncident, Verdict, decide, seen_since
-from carbon_platform.healing.incidents import Book, Incident, Tried, book_of
+from carbon_platform.healing.ending import REMOVED, Deed, deeds, ending, meanwhile
+from carbon_platform.healing.incident import Edit, Ended, Incident, Tried
+from carbon_platform.healing.incidents import Book, book_of
+from carbon_platform.healing.result import Result
 from carbon_platform.healing.symptoms import DIFFERS, key_of, told_cause
 from carbon_platform.healing.view import View
 from carbon_platform.healing.watcher import Watcher
@@ -97,7 +100,7 @@ class Healer:
             platform, view.symptoms, view.busy, known, attempts, view.settled_at, view.at, now, view.revisions
         )
         self._judge(book.incidents(only_open=True), now_like, book, now)
-        woken = self._end(book.incidents(only_open=True), now_like, known, platform, book, now)
+        woken = self._end(book.incidents(only_open=True), now_like, known, view, book, now)
         # What was closed or woken just now counts: what waited for it is proven first, and healed only after that.
         attempts = _that_count(book.attempts_since(now - window))
         open_now = {incident.component: incident for incident in book.incidents(only_open=True)}
@@ -109,7 +112,8 @@ class Healer:
         for decision in decisions:
             key = decision.component
             if decision.symptom:
-                incidents[key] = self._opened(decision, now_like[key], book, now)
+                done = _done(key, known, view)
+                incidents[key] = self._opened(decision, now_like[key], done, book, now)
             if decision.verdict is Verdict.HEAL:
                 request = self._heal(decision, incidents[key], book, now)
                 if request:
@@ -117,7 +121,7 @@ class Healer:
                     broken.append(decision)
             elif decision.verdict is Verdict.QUARANTINE:
                 self._quarantine(decision, known.get(key, Record(key)), records)
-                broken.append(decision)
+                broken.append(_with_fix(decision, open_now.get(key)))
             elif decision.verdict is Verdict.STUCK and not _told(decision, open_now.get(key)):
                 broken.append(decision)
             elif decision.verdict is Verdict.WAIT and decision.root in incidents:
@@ -142,12 +146,13 @@ class Healer:
         return Request(incident, attempt.number, (decision.component,), decision.remedy, decision.reason)
 
     @staticmethod
-    def _opened(decision: Decision, condition: Condition, book: Book, now: float) -> str:
-        told = told_cause(condition.symptoms)
+    def _opened(decision: Decision, condition: Condition, done: Sequence[Deed], book: Book, now: float) -> str:
+        told, before = told_cause(condition.symptoms), [deed.told for deed in done]
         fix = told.cause.fix if told.cause else told.fix
-        identity = book.open(decision.component, key_of(condition.symptoms), str(told), fix, now)
+        identity = book.open(decision.component, key_of(condition.symptoms), str(told), fix, now, before)
         if told.cause:
             book.explain(identity, told.cause.kind.value, str(told), fix)
+        book.edited(identity, [Edit(seen.object, field) for seen in condition.symptoms for field in seen.edits])
         return identity
 
     @staticmethod
@@ -181,9 +186,11 @@ class Healer:
                 # Its process may have ended between proving that it helped and saying so.
                 verified = seconds(records.get(attempt.component, Record(attempt.component)).verified_at)
                 helped = wake or (attempt.started_at is not None and verified >= attempt.started_at)
-                book.ended(attempt.incident, attempt.number, helped, "" if wake else "its process ended", now)
+                ended = Result(helped, "" if wake else "its process ended")
+                book.ended(attempt.incident, attempt.number, ended, now)
             elif now - attempt.at > _LOST_SECONDS:
-                book.ended(attempt.incident, attempt.number, False, "nothing was heard of its run", now)
+                ended = Result(False, "nothing was heard of its run")
+                book.ended(attempt.incident, attempt.number, ended, now)
             elif not attempt.writer and self._asks(attempt.incident, attempt.number, book, now):
                 again.append(
                     Request(attempt.incident, attempt.number, attempt.of, attempt.remedy, "its run has not begun yet")
@@ -207,16 +214,17 @@ class Healer:
         open_incidents: Sequence[Incident],
         now_like: Mapping[str, Condition],
         records: Mapping[str, Record],
-        platform: Platform,
+        view: View,
         book: Book,
         now: float,
     ) -> list[Request]:
         """Close what is over; before that, have proven what depends on it and was broken, or changed, with it."""
-        requests = []
+        platform, requests = view.platform, []
+        assert platform is not None, "what can't be seen is left alone"
         for incident in open_incidents:
             key = incident.component
             if key not in platform.components:
-                book.close(incident.id, "removed from the platform", now)
+                book.close(incident.id, Ended(REMOVED), now)
                 continue
             under_way = any(attempt.ended_at is None for attempt in incident.attempts)
             own = [attempt for attempt in incident.attempts if attempt.remedy is not Remedy.WAKE]
@@ -224,9 +232,10 @@ class Healer:
             proven = seconds(records.get(key, Record(key)).verified_at) >= last
             if under_way or not proven:
                 continue
+            end = ending(own, meanwhile(incident, _done(key, records, view)))
             if now_like[key].symptoms:
                 if _is_another(incident, now_like[key], records.get(key, Record(key)), now):
-                    book.close(incident.id, _outcome(own), now)
+                    book.close(incident.id, end, now)
                 continue
             dependents = (
                 self._to_wake(key, incident, records, platform, now_like) if own == [*incident.attempts] else ()
@@ -236,7 +245,7 @@ class Healer:
                 if attempt and self._asks(incident.id, attempt.number, book, now):
                     requests.append(Request(incident.id, attempt.number, dependents, Remedy.WAKE, incident.cause))
                 continue
-            book.close(incident.id, _outcome(own), now)
+            book.close(incident.id, end, now)
         return requests
 
     @staticmethod
@@ -260,8 +269,9 @@ class Healer:
         return tuple(one for one in platform.order if one in wanted and _answers_for(one, records, platform))
 
 
-def _outcome(own: Sequence[Tried]) -> str:
-    return "healed" if any(attempt.helped for attempt in own) else "recovered by itself"
+def _done(key: str, records: Mapping[str, Record], view: View) -> tuple[Deed, ...]:
+    """What is known now to have been done by others than healing."""
+    return deeds(records.get(key, Record(key)), view.writes.get(key, ()), (view.revisions or {}).get(key))
 
 
 def _is_another(incident: Incident, condition: Condition, record: Record, now: float) -> bool:
@@ -284,6 +294,14 @@ def _is_another(incident: Incident, condition: Condition, record: Record, now: f
 def _told(decision: Decision, incident: Incident | None) -> bool:
     """True when people were told of it before, in the same words."""
     return incident is not None and incident.cause == str(decision.symptom)
+
+
+def _with_fix(decision: Decision, incident: Incident | None) -> Decision:
+    """The decision with the fix of what its attempts failed for, where that is known."""
+    symptom, fix = decision.symptom, incident.mend if incident else ""
+    if symptom is None or not fix:
+        return decision
+    return dataclasses.replace(decision, symptom=dataclasses.replace(symptom, fix=fix))
 
 
 def _that_count(tried: Sequence[Tried]) -> list[Attempt]:

@@ -12,7 +12,8 @@ from carbon_platform.health.deletion import being_deleted, deleted_since
 from carbon_platform.health.status import status
 from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
 from carbon_platform.release.desired import Desired
-from carbon_platform.release.difference import FieldChange
+from carbon_platform.release.edited import EditedField, edited_fields
+from carbon_platform.release.guard import command, words
 from carbon_platform.release.plan import Action, Change
 from carbon_platform.release.vanished import vanishes
 from carbon_platform.spec.platform import Component
@@ -49,6 +50,8 @@ class Symptom:
     fix: str = ""
     since: float = 0.0
     """When it began, in seconds since the epoch; told only of what is being deleted."""
+    edits: tuple[EditedField, ...] = ()
+    """What somebody changed of the object."""
 
     @property
     def going(self) -> bool:
@@ -61,15 +64,18 @@ class Symptom:
 
 Find = Callable[[ObjectName], Object | None]
 """A live object by name, or None when it is not there."""
-Edits = Mapping[ObjectName, Sequence[FieldChange]]
-"""Objects that are not as desired, with the fields in which they differ."""
+Edits = Mapping[ObjectName, Change]
+"""Objects that somebody edited, with what would put them back."""
 _DETAILS = 3
 _WAITS_FOR_OTHERS = frozenset({"Job.batch", "Service"})
 """A Job that runs, a Service that waits for its address: not broken, and nothing for healing to do."""
 
 
-def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
-    """What is wrong with the objects of a release, those that are gone first."""
+def of_release(desired: Desired, find: Find, edits: Edits, key: str = "", *, stateful: bool = False) -> list[Symptom]:
+    """What is wrong with the objects of a release, those that are gone first.
+
+    `key`: of the component, which keeps data where it is `stateful`: what puts back what was changed names it.
+    """
     found: list[Symptom] = []
     for obj in desired.everything:
         name = ObjectName.of(obj)
@@ -77,16 +83,18 @@ def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
         if live is None and vanishes(obj):
             continue
         if live is None:
-            found.append(Symptom(Sign.MISSING, str(name), "it was deleted"))
+            found.append(Symptom(Sign.MISSING, str(name), "it was deleted", fix=command(key, ()) if key else ""))
             continue
         going = being_deleted(live)
         if going:
-            found.append(Symptom(Sign.MISSING, str(name), going.why, going, going.fix, deleted_since(live)))
+            since = deleted_since(live)
+            found.append(Symptom(Sign.MISSING, str(name), going.why, going, going.fix, since=since))
             continue
-        if edits.get(name):
+        if name in edits:
             alias = group_kind(obj) == "Service" and readable(obj)["spec"].get("type") == "ExternalName"
-            sign = Sign.ALIAS if alias else Sign.EDITED
-            found.append(Symptom(sign, str(name), _edited(edits[name])))
+            sign, fields = Sign.ALIAS if alias else Sign.EDITED, edits_of(edits[name])
+            fix = command(key, words(edits[name], stateful)) if key else ""
+            found.append(Symptom(sign, str(name), _edited(fields), fix=fix, edits=fields))
         now = status(live, desired.rules)
         if group_kind(obj) == "Job.batch" and now.failed:
             found.append(Symptom(Sign.JOB_FAILED, str(name), now.message))
@@ -95,17 +103,22 @@ def of_release(desired: Desired, find: Find, edits: Edits) -> list[Symptom]:
     return [*in_order(found)]
 
 
-def edits_of(found: Change | str | None) -> tuple[FieldChange, ...]:
-    """The fields in which a live object is not as desired, of what a comparison found."""
-    if not isinstance(found, Change) or found.action in {Action.OWNED, Action.INVALID}:
+def edit_of(found: Change | str | None) -> Change | None:
+    """What a comparison found, where that is an edit that can be put back."""
+    return found if isinstance(found, Change) and edits_of(found) else None
+
+
+def edits_of(found: Change) -> tuple[EditedField, ...]:
+    """The fields in which a live object is not as desired, with who changed them; as drift tells them."""
+    if found.action in {Action.OWNED, Action.INVALID}:
         return ()  # told by a plan and by drift: it is somebody else's, or nothing that is applied could mend it
     if found.action is Action.REFUSED:
-        return (FieldChange("spec", "(can't be changed in place)", found.reason),)
-    return found.fields
+        return (EditedField("spec", "(can't be changed in place)", found.reason),)
+    return edited_fields(found)
 
 
-def _edited(fields: Sequence[FieldChange]) -> str:
-    told = "; ".join(f"{one.path} is {one.live}, declared is {one.desired}" for one in fields[:_DETAILS])
+def _edited(fields: Sequence[EditedField]) -> str:
+    told = "; ".join(one.head for one in fields[:_DETAILS])
     return told + (f"; and {len(fields) - _DETAILS} more fields" if len(fields) > _DETAILS else "")
 
 

@@ -10,6 +10,20 @@ from carbon_platform.spec.platform import Platform
 
 
 @dataclasses.dataclass(frozen=True)
+class Write:
+    """What somebody wrote to an object, who is neither Carbon nor a controller of the cluster."""
+
+    object: str
+    by: str
+    """The field manager."""
+    at: str
+    """RFC 3339, in whole seconds."""
+
+    def __str__(self) -> str:
+        return f"{self.by} wrote {self.object} at {self.at}"
+
+
+@dataclasses.dataclass(frozen=True)
 class View:
     """What was seen of the platform."""
 
@@ -27,3 +41,5 @@ class View:
     """When the look began that saw this, in seconds since the epoch."""
     revisions: Mapping[str, Deployed] | None = None
     """The newest revision of each release that Helm has one of; None when that is not known."""
+    writes: Mapping[str, tuple[Write, ...]] = dataclasses.field(default_factory=dict, compare=False)
+    """What others wrote to the objects of each component."""

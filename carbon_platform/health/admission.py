@@ -19,19 +19,19 @@ _RULES = (
         r'admission webhook "([^"]+)" denied the request',
         Kind.POLICY,
         "webhook {0} refuses its pods",
-        "correct what it names, or see the policy behind webhook {0}",
+        "correct what it names, or change the policy behind webhook {0}",
     ),
     (
         r'failed calling webhook "([^"]+)"',
         Kind.WEBHOOK,
         "webhook {0}, which is asked before a pod is made, does not answer as it should",
-        "see the pods behind webhook {0}, and its certificate",
+        "start the pods behind webhook {0}, or renew its certificate",
     ),
     (
         r"ValidatingAdmissionPolicy '([^']+)'",
         Kind.POLICY,
         "policy {0} refuses its pods",
-        "correct what it names, or see ValidatingAdmissionPolicy {0}",
+        "correct what it names, or change ValidatingAdmissionPolicy {0}",
     ),
     (
         r'violates PodSecurity "([^"]+)"',

@@ -54,6 +54,7 @@ class Kind(enum.StrEnum):
     """For a reason of its own."""
     # A workload or a Service.
     NO_ENDPOINTS = "no endpoints"
+    LOAD_BALANCER = "no load balancer"
     JOB_FAILED = "job failed"
     ROLLOUT = "rollout stuck"
     DEADLINE = "deadline passed"

@@ -93,7 +93,7 @@ def missing(said: str, otherwise: Kind) -> tuple[Kind, str, str]:
         if match:
             subject = match[1] if match.groups() else ""
             return kind, fix.replace("{0}", subject), subject
-    return otherwise, "correct what the message names", ""
+    return otherwise, "correct in the pod what the message names", ""
 
 
 def _not_created(pod: Object, status: ContainerStatus, said: str) -> Cause | None:
@@ -195,9 +195,12 @@ def _crash(
         limits = (probes.spec_of(pod, str(status.get("name"))).get("resources") or {}).get("limits") or {}
         limit = f"its limit of {limits['memory']}" if "memory" in limits else "the node could give it"
         why = f"{who} was killed {times} for using more memory than {limit}"
-        fix = "raise its memory limit or make it use less" if "memory" in limits else "give it a memory request"
+        fix = f"raise the memory limit of {who}, or make it use less"
+        fix = fix if "memory" in limits else f"give {who} a memory request"
         return Cause(Kind.OUT_OF_MEMORY, name, why, fix)
     code = run.get("exitCode")
     meaning = f" ({_EXITS[code]})" if code in _EXITS else ""
     why = f"{who} ended with exit code {code}{meaning} and was restarted {times}"
-    return Cause(Kind.CRASH_LOOP, name, why, "see its last log lines; correct the values or what it depends on")
+    log = f"kubectl logs {name.name} -n {name.namespace} -c {status.get('name')} --previous"
+    fix = f"correct what its last log lines name ({log}): the values, or what it depends on"
+    return Cause(Kind.CRASH_LOOP, name, why, fix)

@@ -15,6 +15,7 @@ from carbon_platform.health import events as told
 from carbon_platform.health.admission import refused
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.health.containers import container_cause, missing
+from carbon_platform.health.overdue import failed
 from carbon_platform.health.ownership import made_of
 from carbon_platform.health.scheduling import unscheduled
 from carbon_platform.health.status import WORKLOAD_KINDS, status
@@ -30,8 +31,8 @@ _NOT_STARTED = {
     "FailedCreatePodSandBox": Kind.SANDBOX,
 }
 _FIXES = {
-    Kind.MOUNT: "see the volume, and the node it is attached to",
-    Kind.SANDBOX: "see the node's network plugin and container runtime",
+    Kind.MOUNT: "correct the volume as the message says: its server or path, or the node that still has it attached",
+    Kind.SANDBOX: "repair the network plugin, or the container runtime, of node {node}",
 }
 
 
@@ -59,13 +60,7 @@ def diagnose(
         if cause:
             return cause
     found = status(obj)
-    if not found.failed:
-        return None
-    kind = _FAILED.get(group_kind(obj), Kind.ROLLOUT)
-    return Cause(kind, ObjectName.of(obj), found.message, "see its pods' logs; correct the values and redeploy")
-
-
-_FAILED = {"Job.batch": Kind.JOB_FAILED, "PersistentVolumeClaim": Kind.VOLUME_LOST}
+    return failed(ObjectName.of(obj), found.message) if found.failed else None
 
 
 def pod_cause(pod: Object, events: Iterable[Object], now: datetime.datetime, *, late: bool = False) -> Cause | None:
@@ -96,7 +91,9 @@ def _not_started(pod: Object, name: ObjectName, events: list[Object], now: datet
             said = told.message(event)
             otherwise = _NOT_STARTED[str(event.get("reason"))]
             kind, fix, subject = missing(said, otherwise)
-            return Cause(kind, name, said, _FIXES.get(kind, fix), (said,), subject)
+            node = str(pod["spec"].get("nodeName") or "(not told)")
+            fix = _FIXES.get(kind, fix).replace("{node}", node)
+            return Cause(kind, name, said, fix, (said,), subject)
     return None
 
 

@@ -47,5 +47,6 @@ def _cause(
     name, pods = ObjectName.of(obj), current_pods(obj, [one for one in own if group_kind(one) == "Pod"], sets)
     cause = owned_cause(obj, own, sets, events, now) or root(filter(None, (unheard(pod, now) for pod in pods)))
     if cause is None and behind and pods_are_ready(obj, pods):
-        return Cause(Kind.NODE, name, f"its pods are ready and that is not known yet: {behind}", "")
+        why = f"its pods are ready and that is not known yet: {behind}"
+        return Cause(Kind.NODE, name, why, "nothing is to be done: its controller notices within a minute or two")
     return cause or owned_cause(obj, own, sets, events, now, late=True)

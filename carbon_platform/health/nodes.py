@@ -73,7 +73,7 @@ def unheard(pod: Object, now: datetime.datetime) -> Cause | None:
         return None
     node = pod["spec"].get("nodeName", "")
     why = f"it was silent and has not told of Pod {pod['metadata']['name']} since"
-    fix = f"see node {node} and its kubelet; Kubernetes moves what may move after five minutes"
+    fix = f"start node {node} and its kubelet; Kubernetes moves what may move after five minutes"
     return Cause(Kind.NODE, ObjectName("v1", "Node", "", node), why, fix)
 
 

@@ -22,10 +22,13 @@ _SECOND = datetime.timedelta(seconds=1)
 _FIXES = (
     (r"statuscode: 404", "correct the path of the {which} probe, or let the program answer there"),
     (r"statuscode: 40[13]", "let the {which} probe ask for a path that needs no login"),
-    (r"statuscode: 5", "see its log: the program says that it is not well, or correct what the {which} probe asks"),
+    (r"statuscode: 5", "mend what the program's log says it is not well for, or correct what the {which} probe asks"),
     (r"statuscode: ", "correct what the {which} probe asks for"),
-    (r"connection refused", "correct the port of the {which} probe, or see why the program does not listen there"),
-    (r"timeout|timed out|deadline exceeded", "raise timeoutSeconds of the {which} probe, or see what keeps it busy"),
+    (r"connection refused", "correct the port of the {which} probe, or let the program listen there"),
+    (
+        r"timeout|timed out|deadline exceeded",
+        "raise timeoutSeconds of the {which} probe, or end what keeps the program busy",
+    ),
     (r"HTTP response to HTTPS|malformed HTTP|tls:|x509", "correct the scheme of the {which} probe"),
     (r"executable file not found|no such file", "correct the command of the {which} probe"),
 )
@@ -111,7 +114,7 @@ def _cause(which: str, status: Mapping[str, Any], pod: Object, events: Sequence[
 
 def _fix(which: str, answer: str) -> str:
     fix = next((fix for said, fix in _FIXES if re.search(said, answer, re.IGNORECASE)), "")
-    fix = fix or "see the log of the container, and what the {which} probe asks"
+    fix = fix or "correct what the {which} probe asks, or what the log of the container says"
     slow = which == LIVENESS and re.search(r"refused|timeout|deadline", answer)
     return fix.replace("{which}", which) + (_SLOW_START if slow else "")
 

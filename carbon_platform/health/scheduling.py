@@ -87,7 +87,7 @@ _RULES = (
         r"pod affinity",
         Kind.POD_AFFINITY,
         "{have} no pod that its affinity asks for",
-        "see whether the pods that its affinity means run, and where",
+        "start the pods that its affinity means, or correct the affinity",
     ),
     _rule(
         r"topology spread",
@@ -99,7 +99,7 @@ _RULES = (
         r"unbound immediate",
         Kind.VOLUME,
         "its volume claim is not bound",
-        "see the claim's storage class, its provisioner and the size it asks for",
+        "start the provisioner of the claim's storage class, or correct the class or the size that the claim asks for",
     ),
     _rule(
         r"storageclass\S* \"([^\"]+)\" not found",
@@ -129,13 +129,13 @@ _RULES = (
         r"max volume count|enough free storage|no available disk|ReadWriteOncePod",
         Kind.VOLUME,
         "{are} not able to give it its volume ({said})",
-        "see who has the volume, and how many a node may have",
+        "free the volume where another pod or node has it, or add a node that may have one more",
     ),
     _rule(
         r"volume node affinity|PersistentVolume's node affinity|available volume zone",
         Kind.VOLUME_ZONE,
         "{are} where its volume is not",
-        "see the node or zone where the volume is: that is where it needs room",
+        "make room for it on the node, or in the zone, where its volume is",
     ),
     _rule(
         r"node\.kubernetes\.io/unschedulable|were unschedulable|was unschedulable",
@@ -147,7 +147,7 @@ _RULES = (
         r"\{node\.kubernetes\.io/(?:not-ready|unreachable)\b",
         Kind.NODE,
         "{are} not ready",
-        "see the nodes and their kubelets",
+        "start the kubelets of these nodes, or add a node",
     ),
     _rule(
         r"\btaint(?:\(s\))?(?: \{(.*?)(?:: )?\})?",
@@ -162,7 +162,7 @@ _RULES = (
         "correct nodeSelector or node affinity, or label a node",
     ),
 )
-_OTHER = _rule("", Kind.UNSCHEDULABLE, "{said}", "see what the scheduler says")
+_OTHER = _rule("", Kind.UNSCHEDULABLE, "{said}", "correct the pod, or a node, as the scheduler says: {said}")
 _NO_DEFAULT = _rule(
     "",
     Kind.STORAGE_CLASS,

@@ -143,7 +143,7 @@ async def _gone(live: Object, session: Session, deadline: float) -> None:
             raise NotReady(
                 f"{name} is being deleted and does not go",
                 f"it is held by {held}, {deadline:g} s after it was waited for",
-                "see the controller that serves the finalizer; Carbon removes none",
+                f"start what serves {held}, so that it lets {name} go; Carbon removes no finalizer",
             ) from None
 
 

@@ -1,6 +1,6 @@
 """Materializing content: the same way as a release, with the component's own API in place of Helm."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from carbon_platform.checks.run import now
 from carbon_platform.content.base import Content, ContentChange
@@ -19,7 +19,7 @@ from carbon_platform.materialization.record import (
 )
 from carbon_platform.records import CheckResult
 from carbon_platform.release.copies import copies_read, copy_again
-from carbon_platform.release.guard import content_risks, refuse
+from carbon_platform.release.guard import command, content_risks, refuse
 from carbon_platform.release.lease import held
 from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.prepare import generated_keys, preparation, prepare
@@ -33,7 +33,7 @@ async def materialize_content(component: Component, session: Session, options: O
 
     Raises a CarbonError when it could not be applied; failed checks are in the outcome.
     """
-    steps = Steps(component.key)
+    steps, began = Steps(component.key), now()
     try:
         return await _materialize(component, session, options, steps)
     except Overtaken as error:
@@ -41,7 +41,7 @@ async def materialize_content(component: Component, session: Session, options: O
         raise
     except Exception as error:
         failed = foreseen(error, f"{component.key} can't be applied")
-        record_failure(failed, component, session, healing=options.remedy is not None)
+        record_failure(failed, component, session, began, healing=options.remedy is not None)
         steps.failed(failed)
         if failed is error:
             raise
@@ -66,8 +66,9 @@ async def _materialize(component: Component, session: Session, options: Options,
         changes = [] if unprepared.missing else await content.plan(reach)
     if left_alone(component, changes, options):
         changes = []
+    lost: tuple[str, ...] = ()
     if changes or unprepared or options.redeploy:
-        guard_prepared(component, unprepared, known, options)
+        lost = guard_prepared(component, unprepared, known, options)
         with steps.timed(Step.CLAIM):
             await mark_environment(session, steps.tell)
             await prepare(component, session.api)
@@ -80,11 +81,12 @@ async def _materialize(component: Component, session: Session, options: Options,
             copies = to_copy(unprepared, options.remedy)
             await copy_again(component, copies, session.api)
             await copies_read(copies, session.api)
-            changes = await _apply(component, content, known, session, options, steps)
+            changes, costs = await _apply(component, content, known, session, options, steps)
+            lost += costs
             life = session.records.get(component.key).life
     with steps.timed(Step.VERIFY, counted(len(component.checks), "functional check")):
         left = await content.plan(reach)
-        own = in_sync(component, left)
+        own = in_sync(component, left, known.content)
         results = await functional_checks(component, session, session.settings.settle_seconds)
     outcome = Outcome(
         component=component.key,
@@ -96,10 +98,11 @@ async def _materialize(component: Component, session: Session, options: Options,
         seconds=steps.seconds,
         images={},
         endpoints={e.name: f"{e.service}.{e.namespace or component.namespace}:{e.port}" for e in component.endpoints},
+        lost=lost,
     )
     seen = Ledger(generated=generated_keys(component), content=there(content, left))
     await remember_verified(outcome, seen, component, session)
-    record_outcome(outcome, component, session, life)
+    record_outcome(outcome, component, session, life, healing=options.remedy is not None)
     steps.done(f"{sum(c.passed for c in outcome.checks)}/{len(outcome.checks)} checks passed")
     return outcome
 
@@ -127,24 +130,29 @@ def _still_wanted(component: Component, session: Session, options: Options) -> N
 
 async def _apply(
     component: Component, content: Content, known: Ledger, session: Session, options: Options, steps: Steps
-) -> list[ContentChange]:
+) -> tuple[list[ContentChange], tuple[str, ...]]:
+    """What was changed, and what it cost."""
     reach = session.reach(component)
     with steps.timed(Step.PLAN):
         changes = await content.plan(reach)
     if left_alone(component, changes, options):
-        return []
-    refuse(component.key, content_risks(changes, known.content), options.confirm)
+        return [], ()
+    costs = refuse(component.key, content_risks(changes, known.content), options.confirm)
     if changes:
         with steps.timed(Step.APPLY, "; ".join(f"{c.object}: {c.change}" for c in changes)):
             record_change(component, session)
             await content.apply(reach)
             # Before anything proves it: what is written into it from here on could be lost with nobody asking.
             await remember(Ledger(content=content.objects()), component, session)
-    return changes
+    return changes, costs
 
 
-def in_sync(component: Component, changes: Sequence[ContentChange]) -> CheckResult:
-    """The check that compares content with its declaration: a warning where edits are to be told only."""
+def in_sync(component: Component, changes: Sequence[ContentChange], known: Collection[str] = ()) -> CheckResult:
+    """The check that compares content with its declaration: a warning where edits are to be told only.
+
+    `known`: what ever was there.
+    """
+    words = [risk.word for risk in content_risks(changes, known)]
     detail = "; ".join(f"{c.object}: {c.change}" for c in changes) or "live is as declared"
     edits = bool(changes) and not any(change.creates for change in changes)
     return CheckResult(
@@ -152,7 +160,7 @@ def in_sync(component: Component, changes: Sequence[ContentChange]) -> CheckResu
         not changes,
         detail,
         now(),
-        fix=f"carbon up {component.key}" if changes else "",
+        fix=command(component.key, words) if changes else "",
         evidence={"differences": len(changes)},
         warning=edits and component.drift.policy == "report",
     )

@@ -41,6 +41,8 @@ class Applied:
     changes: tuple[str, ...]
     desired: Desired | None = None
     """What was applied, where that was told anew under the lease."""
+    lost: tuple[str, ...] = ()
+    """What it cost to do what a person confirmed."""
 
 
 class Deployment:
@@ -67,13 +69,15 @@ class Deployment:
         self._treated: list[str] = []
         self._done: list[str] = []
         """What a person reads: what was made before, and what the remedy did."""
+        self._costs: tuple[str, ...] = ()
+        """Of what was made before."""
 
     async def run(self, stack: contextlib.AsyncExitStack) -> Applied:
         """Everything, under the release's lease, which stays with `stack`.
 
         Raises Blocked, PermissionDenied or DataAtRisk before anything of the release is changed.
         """
-        guard_prepared(self._component, self._unprepared, self._known, self._options)
+        self._costs = guard_prepared(self._component, self._unprepared, self._known, self._options)
         with self._steps.timed(Step.PREFLIGHT):
             await self._prepare()
         claim = await self._claim(stack)
@@ -87,15 +91,15 @@ class Deployment:
             await self._plan_anew(rendered=moved)
         if not self._applies and not self._copies:
             return await self._only_pods()
-        self._guard(lost)
+        costs = self._guard(lost)
         first = await self._apply_first()
         if first and asks_the_cluster(self._release):
             self._done += [
                 f"{change.action} {change.object}" for change in self._planned.changes if change.object in first
             ]
             await self._plan_anew(rendered=True)
-            self._guard(lost)
-        return await self._apply(claim)
+            costs = self._guard(lost)
+        return dataclasses.replace(await self._apply(claim), lost=(*self._costs, *costs))
 
     @property
     def _applies(self) -> bool:
@@ -143,12 +147,13 @@ class Deployment:
         if self._treated or replaced:
             record_change(self._component, self._session)
             record_revision(number, self._component, self._session)
-        return Applied(number, (*self._done, *replaced), self._desired)
+        return Applied(number, (*self._done, *replaced), self._desired, self._costs)
 
-    def _guard(self, lost: list[ObjectName]) -> None:
+    def _guard(self, lost: list[ObjectName]) -> tuple[str, ...]:
+        """What it costs to do what was confirmed."""
         options, planned = self._options, self._planned
         back = _downgrades(self._release, self._desired, planned, self._known) if self._applies else ()
-        guard(
+        costs = guard(
             planned,
             self._release.stateful,
             options.confirm,
@@ -159,6 +164,7 @@ class Deployment:
         )
         if options.remedy is not None:
             check_touches(options.remedy, planned)
+        return costs
 
     async def _apply_first(self) -> list[ObjectName]:
         """Kinds and namespaces of the chart's own; those that were not as desired."""

@@ -63,7 +63,7 @@ async def _nodes_were_silent(began: float, session: Session) -> bool:
                 await wait_until([nodes], lambda: not _behind(nodes.objects()), again=_LOOK_AGAIN_SECONDS)
         except TimeoutError:
             why = _behind(nodes.objects())
-            raise Unreachable("the nodes are silent", why, "see the nodes and their kubelets") from None
+            raise Unreachable("the nodes are silent", why, "start the nodes and their kubelets") from None
     return True
 
 

@@ -42,6 +42,8 @@ class Outcome:
     images: Mapping[str, str]
     """Image reference → digest that runs."""
     endpoints: Mapping[str, str]
+    lost: tuple[str, ...] = ()
+    """Data and work that are gone: by what a person confirmed, or with pods that were replaced."""
 
     @property
     def verified(self) -> bool:

@@ -349,8 +349,11 @@ async def _room_problems(plan: Plan, mirrors: Mirrors) -> list[Problem]:
         return [problem for problem in found if problem]
 
 
-def guard_prepared(component: Component, preparation: Preparation, known: Ledger, options: Options) -> None:
-    """Raise DataAtRisk when healing would make a namespace or Secret, or anybody a generated value that was there."""
+def guard_prepared(component: Component, preparation: Preparation, known: Ledger, options: Options) -> tuple[str, ...]:
+    """What it costs to make what was confirmed.
+
+    Raises DataAtRisk when healing would make a namespace or Secret, or anybody a generated value that was there.
+    """
     found = generated_anew(preparation.generated, known.generated)
     if options.remedy is not None and preparation.missing:
         words = " ".join(["", *(f"--confirm {risk.word}" for risk in found)])
@@ -358,8 +361,9 @@ def guard_prepared(component: Component, preparation: Preparation, known: Ledger
             f"{component.key}: healing would make {', '.join(map(str, preparation.missing))}, so nothing was changed",
             "it was deleted, and what is made in its place is not what it was",
             f"restore it; if a new one will do: carbon up {component.key}{words}",
+            lost=[f"{name}, which was deleted" for name in preparation.missing],
         )
-    refuse(component.key, found, options.confirm)
+    return refuse(component.key, found, options.confirm)
 
 
 def to_copy(preparation: Preparation, remedy: Remedy | None) -> tuple[Copied, ...]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from carbon_platform.checks.run import now
 from carbon_platform.errors import Blocked, CarbonError, DataAtRisk, PermissionDenied
+from carbon_platform.materialization.author import author
 from carbon_platform.materialization.outcome import Outcome
-from carbon_platform.records import Record
+from carbon_platform.records import MATERIALIZATIONS, Materialization, Record
 from carbon_platform.release import ledger
 from carbon_platform.release.ledger import Ledger
 from carbon_platform.release.prepare import generated_keys
@@ -65,15 +66,19 @@ def _keep(known: Ledger, component: Component, session: Session) -> None:
         session.records.update(component.key, lambda record: dataclasses.replace(record, **told))
 
 
-def record_outcome(outcome: Outcome, component: Component, session: Session, life: int | None = None) -> None:
+def record_outcome(
+    outcome: Outcome, component: Component, session: Session, life: int | None = None, *, healing: bool
+) -> None:
     """What was deployed, and whether it was proven to work.
 
     `life`: of the record, when the materialization began. Who was taken down since is not brought back.
     """
+    failed = next((check for check in outcome.checks if check.failed), None)
+    failure = f"{failed.name}: {failed.detail}" if failed else ""
 
     def ended(record: Record) -> Record:
         record = dataclasses.replace(
-            record,
+            record if healing else _materialized(record, outcome.applied, failure, outcome.lost),
             digest=component.digest,
             checks_digest=component.checks_digest,
             revision=outcome.revision,
@@ -115,8 +120,18 @@ def record_rollback(outcome: Outcome, component: Component, session: Session) ->
     session.records.update(component.key, ended)
 
 
-def record_failure(error: CarbonError, component: Component, session: Session, *, healing: bool) -> None:
-    """Why it could not be deployed, or did not become ready. What would cost data is not tried again by itself."""
+def _materialized(record: Record, changed: bool, failure: str, lost: tuple[str, ...] = ()) -> Record:
+    """The record, which remembers this materialization as well."""
+    who = author()
+    made = Materialization(now(), who.by, who.run_id, changed, failure, lost)
+    return dataclasses.replace(record, materialized=(*record.materialized, made)[-MATERIALIZATIONS:])
+
+
+def record_failure(error: CarbonError, component: Component, session: Session, began: str, *, healing: bool) -> None:
+    """Why it could not be deployed, or did not become ready. What would cost data is not tried again by itself.
+
+    `began`: when the materialization did.
+    """
     blocked = isinstance(error, Blocked | PermissionDenied)
     # With the word to give: a person reads it where the incident is told.
     told = f"{error.told}; {error.fix}" if error.fix else error.told
@@ -124,6 +139,8 @@ def record_failure(error: CarbonError, component: Component, session: Session, *
 
     def ended(record: Record) -> Record:
         quarantined = refused or record.quarantined
+        if not healing:
+            record = _materialized(record, record.changed_at >= began, error.told)
         return dataclasses.replace(
             record, failed_at=now(), failure=str(error), blocked=blocked, quarantined=quarantined
         )

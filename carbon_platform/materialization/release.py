@@ -3,10 +3,12 @@
 import contextlib
 from collections.abc import Sequence
 
+from carbon_platform.checks.run import now
 from carbon_platform.cluster.reach import Object
 from carbon_platform.errors import NotReady, Overtaken, PermissionDenied, foreseen
 from carbon_platform.materialization.apply_remedy import roll_back_target
 from carbon_platform.materialization.deploy import Applied, Deployment, claimed, desired_now, made_of
+from carbon_platform.materialization.ephemeral import gone_with_pods
 from carbon_platform.materialization.outcome import Options, Outcome, Steps
 from carbon_platform.materialization.outdated_pods import outdated
 from carbon_platform.materialization.preflight import all_denied
@@ -23,6 +25,7 @@ from carbon_platform.materialization.record import (
 from carbon_platform.materialization.redact import redactor
 from carbon_platform.materialization.remedy import Remedy, check_volumes
 from carbon_platform.materialization.verify import wait_and_verify
+from carbon_platform.records import LOST
 from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.history import label
 from carbon_platform.release.ledger import Ledger
@@ -41,7 +44,7 @@ async def materialize_release(component: Component, session: Session, options: O
     Raises a CarbonError when it could not be deployed or did not become ready; failed checks are in the outcome.
     The record tells the same either way.
     """
-    steps = Steps(component.key)
+    steps, began = Steps(component.key), now()
     try:
         outcome = await _materialize(component, session, options, steps)
     except Overtaken as error:
@@ -50,7 +53,7 @@ async def materialize_release(component: Component, session: Session, options: O
     except Exception as error:
         failed = foreseen(error, f"{component.key} can't be deployed")
         failed = await _redacted(failed, component, session) if isinstance(failed, NotReady) else failed
-        record_failure(failed, component, session, healing=options.remedy is not None)
+        record_failure(failed, component, session, began, healing=options.remedy is not None)
         steps.failed(failed)
         if failed is error:
             raise
@@ -80,7 +83,7 @@ async def _materialize(component: Component, session: Session, options: Options,
             life = session.records.get(component.key).life
         outcome, seen = await _prove(component, desired, applied, session, steps, options.confirm)
         await remember_verified(outcome, seen, component, session)
-        record_outcome(outcome, component, session, life)
+        record_outcome(outcome, component, session, life, healing=options.remedy is not None)
     _tell_end(outcome, steps)
     return outcome
 
@@ -98,6 +101,7 @@ async def _prove(
     confirm: Sequence[str] = (),
 ) -> tuple[Outcome, Ledger]:
     """Prove that it works: what is to be recorded, and what guards the data that it has."""
+    worked = session.records.get(component.key).verified_at
     proof = await wait_and_verify(component, desired, session, steps, confirm)
     outcome = Outcome(
         component=component.key,
@@ -109,6 +113,11 @@ async def _prove(
         seconds=steps.seconds,
         images=_images(proof.pods),
         endpoints={e.name: f"{e.service}.{e.namespace or component.namespace}:{e.port}" for e in component.endpoints},
+        lost=(
+            *applied.lost,
+            *(str(check.evidence[LOST]) for check in proof.checks if LOST in check.evidence),
+            *gone_with_pods(proof.pods, worked),
+        ),
     )
     release, volumes = component.release, await volumes_of(proof.pods, session.api)
     of = made_of(release, desired) if release else Versions()

@@ -8,6 +8,7 @@ from carbon_platform.errors import Blocked, Conflict, DataAtRisk, Overtaken
 from carbon_platform.records import Record
 from carbon_platform.release.history import Revision
 from carbon_platform.release.plan import Action, Plan
+from carbon_platform.release.volumes import gone_or_going
 from carbon_platform.spec.platform import Component
 
 
@@ -68,13 +69,13 @@ def check_touches(remedy: Remedy, plan: Plan) -> None:
         raise DataAtRisk(
             f"{plan.component}: healing by {remedy!s} would go too far, so nothing was changed",
             f"it may not {'; '.join(refused)}",
-            f"look at carbon plan {plan.component}; if you want that: carbon up {plan.component}",
+            f"if you want that: carbon up {plan.component}; carbon plan {plan.component} shows it before",
         )
     if beyond:
         raise Conflict(
             f"{plan.component}: more differs now than healing by {remedy!s} may change, so nothing was changed",
             f"it would {'; '.join(beyond)}",
-            f"look at carbon plan {plan.component}",
+            f"carbon up {plan.component} makes all of it; carbon plan {plan.component} shows it before",
         )
 
 
@@ -105,4 +106,5 @@ def check_volumes(component: Component, remedy: Remedy, lost: Sequence[ObjectNam
             f"{component.key}: healing by {remedy!s} could cost data, so nothing was changed",
             "; ".join(f"{claim} is gone, or goes when its pod ends" for claim in lost),
             f"bring the volumes back first; carbon up {component.key} --redeploy asks for your word on each",
+            lost=[gone_or_going(claim) for claim in lost],
         )

@@ -24,13 +24,13 @@ from carbon_platform.materialization.functional_checks import functional_checks,
 from carbon_platform.materialization.outcome import Steps
 from carbon_platform.materialization.progress import Step
 from carbon_platform.materialization.record import recall
-from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
+from carbon_platform.records import LOST, OUTDATED_COPIES, CheckResult, Record
 from carbon_platform.release.copies import outdated_copies
 from carbon_platform.release.desired import Desired
-from carbon_platform.release.guard import word_for_empty
-from carbon_platform.release.plan import plan
+from carbon_platform.release.guard import command, word_for_empty, words_for
+from carbon_platform.release.plan import Plan, plan
 from carbon_platform.release.vanished import vanishes
-from carbon_platform.release.volumes import replaced_volumes
+from carbon_platform.release.volumes import lost_volumes, replaced_volumes
 from carbon_platform.release.wait import wait_ready
 from carbon_platform.session import Session
 from carbon_platform.spec.platform import Component
@@ -119,10 +119,17 @@ async def _ready(component: Component, session: Session) -> tuple[CheckResult, i
         return await with_volumes(result, component, session), number
     cause = await _cause(desired, session, every=bool(of_pods)) if wrong else None
     detail = "; ".join([*wrong, *([str(cause)] if cause else ()), *map(str, outdated)])
-    fix = cause.fix if cause and not missing and not outdated else f"carbon up {component.key}"
+    fix = cause.fix if cause and not missing and not outdated else await _put_back(component, planned, session)
     evidence = copies | ({"told": "\n".join(cause.evidence)} if cause and cause.evidence else {})
     result = CheckResult("ready", False, detail, now(), fix=fix, evidence=evidence)
     return await with_volumes(result, component, session), number
+
+
+async def _put_back(component: Component, planned: Plan, session: Session) -> str:
+    """The command that puts back what differs, with the words without which it is refused."""
+    assert component.release is not None, "content is compared with its declaration"
+    lost = await lost_volumes(session.records.get(component.key).volumes, session.api)
+    return command(component.key, words_for(planned, component.release.stateful, lost))
 
 
 async def _of_pods(desired: Desired, record: Record, session: Session) -> list[str]:
@@ -156,7 +163,8 @@ async def _content(component: Component, session: Session) -> tuple[CheckResult,
     assert component.content is not None, "a component is a release or content"
     try:
         async with asyncio.timeout(session.settings.check_seconds):
-            return in_sync(component, await component.content.plan(session.reach(component))), None
+            changes = await component.content.plan(session.reach(component))
+            return in_sync(component, changes, session.records.get(component.key).content), None
     except TimeoutError:
         why, fix = f"no answer within {session.settings.check_seconds:g} s", ""
     except CarbonError as error:
@@ -250,13 +258,19 @@ async def _pods(desired: Desired, session: Session) -> list[Object]:
 async def with_volumes(
     ready: CheckResult, component: Component, session: Session, confirmed: Collection[str] = ()
 ) -> CheckResult:
-    """The check `ready`, failed when a volume is another than when it was last verified and nobody accepted that."""
+    """The check `ready`, failed when a volume is another than when it was last verified and nobody accepted that.
+
+    Its evidence says what is lost, whether that was accepted or not.
+    """
     replaced = await replaced_volumes(session.records.get(component.key).volumes, session.api)
     if replaced:
         # Somebody may have accepted that from another machine.
         replaced = await replaced_volumes((await recall(component, session)).volumes, session.api)
     words = {claim: word_for_empty(claim) for claim in replaced}
     found = [claim for claim in replaced if words[claim] not in confirmed]
+    if replaced:
+        gone = "; ".join(f"what was in {claim}, which was replaced" for claim in replaced)
+        ready = dataclasses.replace(ready, evidence={**ready.evidence, LOST: gone})
     if not found:
         return ready
     told = "; ".join(f"{claim} is another one than when it was last verified: its data is gone" for claim in found)

@@ -9,6 +9,7 @@ from carbon_platform.cluster.shape import readable
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import DataAtRisk
 from carbon_platform.release.plan import Action, Change, Plan
+from carbon_platform.release.volumes import gone_or_going
 from carbon_platform.spec.platform import Release
 
 _WRITES = frozenset({Action.CREATE, Action.UPDATE, Action.REFUSED})
@@ -25,6 +26,10 @@ class Risk:
 
     word: str
     why: str
+    gone: str = ""
+    """What is lost already, whether it is confirmed or not; empty when nothing is."""
+    cost: str = ""
+    """What is lost once it is confirmed and done; empty when nothing is."""
 
 
 def risks(plan: Plan, stateful: bool, downgraded: Sequence[str] = ()) -> list[Risk]:
@@ -48,11 +53,13 @@ def _place(name: ObjectName) -> str:
 def _of(change: Change, stateful: bool) -> Iterable[Risk]:
     name, place = change.object, _place(change.object)
     if change.action is Action.DELETE and name.group_kind in _HOLDS_DATA:
-        yield Risk(f"delete:{place}", f"{name} holds data and would be deleted")
+        cost = f"{name} was deleted, with the data that it held"
+        yield Risk(f"delete:{place}", f"{name} holds data and would be deleted", cost=cost)
     elif change.action is Action.DELETE and name.group_kind == _STATEFUL_SET and stateful:
         yield Risk(f"delete:{place}", f"{name} would be deleted; its volumes would stay without an owner")
     elif change.action is Action.DELETE and stateful and is_custom(name.api_version, name.kind):
-        yield Risk(f"delete:{place}", f"{name} would be deleted, and with it what its operator keeps for it")
+        cost = f"{name} was deleted, with what its operator kept for it"
+        yield Risk(f"delete:{place}", f"{name} would be deleted, and with it what its operator keeps for it", cost=cost)
     if change.action is Action.REFUSED and name.group_kind == _STATEFUL_SET:
         yield Risk(f"recreate:{place}", f"{name} can only change by being created anew: {change.reason}")
     changed = change.action in {Action.UPDATE, Action.REFUSED}
@@ -60,7 +67,8 @@ def _of(change: Change, stateful: bool) -> Iterable[Risk]:
         why = (
             f"{name} would get values that its chart draws anew; what the old ones protect could not be read with them"
         )
-        yield Risk(f"generate:{place}", why)
+        cost = f"{name} got values that its chart drew anew; what the old ones protect can't be read with them"
+        yield Risk(f"generate:{place}", why, cost=cost)
     if stateful and changed and name.group_kind == _STATEFUL_SET and change.live and change.desired:
         before = readable(change.live)["spec"].get("replicas", 1)
         # What the chart no longer says, the API server fills in: the dry run has told.
@@ -75,13 +83,20 @@ def word_for_empty(claim: ObjectName) -> str:
     return f"empty:{_place(claim)}"
 
 
+def mounts(name: ObjectName) -> bool:
+    """True for a workload whose pods get empty volumes in place of lost ones when it is made again."""
+    return name.group_kind in _MOUNTS
+
+
 def _lost(plan: Plan, lost: Iterable[ObjectName], restarts: bool) -> Iterable[Risk]:
     """New pods get empty volumes in place of lost ones; one that was deleted under its pod goes when that pod ends."""
     written = {change.object for change in plan.changes if change.action in _WRITES}
-    starts_pods = restarts or any(name.group_kind in _MOUNTS for name in written)
+    starts_pods = restarts or any(map(mounts, written))
     for claim in lost:
         if starts_pods or claim in written:
-            yield Risk(word_for_empty(claim), f"{claim} is gone, and an empty volume would be made in its place")
+            why = f"{claim} is gone, and an empty volume would be made in its place"
+            cost = f"{claim} with its data, in whose place an empty volume was made"
+            yield Risk(word_for_empty(claim), why, gone_or_going(claim), cost)
 
 
 def generated_anew(needed: Iterable[str], known: Collection[str]) -> list[Risk]:
@@ -98,6 +113,8 @@ def generated_anew(needed: Iterable[str], known: Collection[str]) -> list[Risk]:
         Risk(
             f"generate:{_place(name)}",
             f"{', '.join(gone)} of {name} was generated and is gone; a new value can't read what the old one protects",
+            f"{', '.join(gone)} of {name}, which was generated",
+            f"{', '.join(gone)} of {name}, which was generated anew; it can't read what the old value protects",
         )
         for name, gone in keys.items()
     ]
@@ -109,23 +126,49 @@ def content_risks(changes: Iterable[ContentChange], known: Collection[str]) -> l
     for change in changes:
         word = f"content:{change.object}"
         if change.creates and change.object in known:
-            found[word] = Risk(word, f"{change.object} was there and is gone, and would be made anew, empty")
+            why = f"{change.object} was there and is gone, and would be made anew, empty"
+            cost = f"{change.object} with what it held; it was made anew, empty"
+            found[word] = Risk(word, why, f"{change.object}, which is gone with what it held", cost)
         elif change.destroys_data:
-            before = f"{found[word].why}; " if word in found else ""
-            found[word] = Risk(word, f"{before}{change.object}: {change.change}")
+            risk, told = found.get(word), f"{change.object}: {change.change}"
+            why, cost = (f"{risk.why}; {told}", f"{risk.cost}; {told}") if risk else (told, told)
+            found[word] = Risk(word, why, risk.gone if risk else "", cost)
     return [*found.values()]
 
 
-def refuse(component: str, found: Iterable[Risk], confirmed: Collection[str], *, redeploy: bool = False) -> None:
-    """Raise DataAtRisk naming every risk that no word was given for, and the words to give."""
-    open_risks = [risk for risk in found if risk.word not in confirmed]
-    if open_risks:
-        words = [f"--confirm {shlex.quote(risk.word)}" for risk in open_risks]
+def command(component: str, words: Iterable[str], *, redeploy: bool = False) -> str:
+    """What a person types to have a component deployed, giving these words."""
+    given = [f"--confirm {shlex.quote(word)}" for word in words]
+    return " ".join([f"carbon up {component}", *["--redeploy"] * redeploy, *given])
+
+
+def words(change: Change, stateful: bool) -> list[str]:
+    """The words without which one change is refused."""
+    return [risk.word for risk in _of(change, stateful)]
+
+
+def words_for(plan: Plan, stateful: bool, lost: Collection[ObjectName]) -> list[str]:
+    """The words without which a plan is refused. `lost`: volumes it had."""
+    return [risk.word for risk in (*risks(plan, stateful), *_lost(plan, lost, restarts=False))]
+
+
+def refuse(
+    component: str, found: Iterable[Risk], confirmed: Collection[str], *, redeploy: bool = False
+) -> tuple[str, ...]:
+    """What it costs to do what was confirmed.
+
+    Raises DataAtRisk naming every risk that no word was given for, and the words to give.
+    """
+    every = list(found)
+    unconfirmed = [risk for risk in every if risk.word not in confirmed]
+    if unconfirmed:
         raise DataAtRisk(
             f"{component}: the plan would touch data, so nothing was changed",
-            "; ".join(risk.why for risk in open_risks),
-            f"if that is meant: carbon up {component} {' '.join(['--redeploy'] * redeploy + words)}",
+            "; ".join(risk.why for risk in unconfirmed),
+            f"if that is meant: {command(component, [risk.word for risk in unconfirmed], redeploy=redeploy)}",
+            lost=[risk.gone for risk in every if risk.gone],
         )
+    return tuple(risk.cost for risk in every if risk.cost)
 
 
 def guard(
@@ -137,11 +180,11 @@ def guard(
     *,
     restarts: bool = False,
     redeploy: bool = False,
-) -> None:
-    """Raise DataAtRisk naming every unconfirmed risk and the word to give for each.
+) -> tuple[str, ...]:
+    """What it costs to do what was confirmed. Raises DataAtRisk naming every unconfirmed risk and the word for each.
 
     `lost`: volumes it had. `downgraded`: what goes back to an older version. `restarts`: its pods start anew whatever
     the plan says; `redeploy`: because a person asked for that.
     """
     found = [*risks(plan, stateful, downgraded), *_lost(plan, lost, restarts or redeploy)]
-    refuse(plan.component, found, confirmed, redeploy=redeploy)
+    return refuse(plan.component, found, confirmed, redeploy=redeploy)

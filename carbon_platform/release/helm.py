@@ -236,7 +236,7 @@ def _server(target: Target) -> str:
 
 def _fix(told: str) -> str:
     if _ELSEWHERE.search(told):
-        return "see whether the chart repository or webhook that it names answers"
+        return "start the chart repository or webhook that it names, or correct its address"
     return "correct the chart or its values"
 
 

@@ -82,6 +82,11 @@ class Revision:
         return versions(self.content["chart"]["metadata"], self.applied)
 
 
+def made_by_others(number: int, made: str) -> str:
+    """What is told of a revision that Carbon did not make. `made`: by which program, and when."""
+    return f"revision {number} was made {made}, and not by Carbon"
+
+
 async def latest(api: Api, release: Release) -> Revision | None:
     """The newest revision, or None when the release is not installed."""
     labels = f"owner=helm,name={release.name},status!=superseded"

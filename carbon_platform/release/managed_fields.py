@@ -76,6 +76,15 @@ class _Entry:
         return self.owner.ours or bool(_CONTROLLERS.fullmatch(self.owner.manager))
 
 
+def writers(live: Object, rules: Rules = NO_RULES) -> list[Owner]:
+    """Who wrote to an object besides Helm, Carbon, the cluster's controllers and whoever reports its status.
+
+    `rules`: whose writes are welcome.
+    """
+    theirs = [one for one in _entries(live) if not one.known and one.subresource != "status"]
+    return [one.owner for one in theirs if one.owner.manager not in rules.managers]
+
+
 def _entries(obj: Object) -> list[_Entry]:
     return [_Entry(written) for written in readable(obj)["metadata"].get("managedFields") or ()]
 

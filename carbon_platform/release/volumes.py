@@ -28,6 +28,11 @@ async def lost_volumes(had: Mapping[str, str], api: Api) -> list[ObjectName]:
     return lost
 
 
+def gone_or_going(claim: ObjectName) -> str:
+    """What is told of one of them."""
+    return f"{claim}, which is gone or goes when its pod ends"
+
+
 async def replaced_volumes(had: Mapping[str, str], api: Api) -> list[ObjectName]:
     """Claims that are there and are not the ones that they were."""
     live = await _uids({place.partition("/")[0] for place in had}, api)
@@ -51,6 +56,7 @@ async def end_pod(pod: Object, api: Api) -> None:
             f"{ObjectName.of(pod)} would have to be replaced, which could cost data, so it was left",
             "; ".join(f"{claim} is gone, or goes when its pod ends" for claim in lost),
             "bring the volumes back first, or delete the pod yourself if its data may go",
+            lost=[gone_or_going(claim) for claim in lost],
         )
     await api.delete(ObjectName.of(pod))
 

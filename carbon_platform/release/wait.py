@@ -16,6 +16,7 @@ from carbon_platform.health.beside import beside
 from carbon_platform.health.cause import Cause, Kind, root
 from carbon_platform.health.diagnosis import owned, owned_cause, stuck_pods
 from carbon_platform.health.events import age
+from carbon_platform.health.overdue import overdue
 from carbon_platform.health.ownership import BETWEEN, speaks, strangers, with_owned
 from carbon_platform.health.status import WORKLOAD_KINDS, Status, condition, may_own_pods, ready_rule, status
 from carbon_platform.health.steadiness import Run, stays, unproven
@@ -342,8 +343,7 @@ def _late(
         if cause:
             late.append(dataclasses.replace(cause, evidence=(*cause.evidence, f"{name}: {why}")))
         else:
-            fix = "see its pods; raise `deadline` if it only needs longer"
-            late.append(Cause(Kind.DEADLINE, name, why, fix, told))
+            late.append(overdue(name, obj, why, told))
     return late
 
 

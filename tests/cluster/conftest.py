@@ -99,7 +99,7 @@ async def session(platform: Platform) -> AsyncIterator[Session]:
 
 @pytest.fixture
 async def volumes(api: Api, namespace: str) -> AsyncIterator[str]:
-    """A StorageClass of three volumes that are there already."""
+    """A StorageClass of four volumes that are there already."""
     storage = {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -116,7 +116,7 @@ async def volumes(api: Api, namespace: str) -> AsyncIterator[str]:
     made = [storage]
     made += [
         {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"{namespace}-{i}"}, "spec": spec}
-        for i in range(3)
+        for i in range(4)
     ]
     for obj in made:
         await api.create(obj)

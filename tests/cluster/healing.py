@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object
 from carbon_platform.errors import CarbonError
-from carbon_platform.healing.incidents import Book, Incident, book_of
+from carbon_platform.healing.incident import Incident
+from carbon_platform.healing.incidents import Book, book_of
 from carbon_platform.healing.loop import Healer, Request, Step
+from carbon_platform.healing.result import Result, of_error, of_outcome
 from carbon_platform.healing.view import View
 from carbon_platform.healing.watcher import Watcher
 from carbon_platform.materialization.outcome import Outcome
@@ -74,17 +76,17 @@ class Healing:
         self.book.started(request.incident, request.number, str(this_process()), "run", time.time())
         needs = self._platform.load().needs
         failed: dict[str, Outcome | CarbonError] = {}
-        helped, result = False, ""
+        result = Result(False)
         try:
             for key in request.components:
                 if failed.keys().isdisjoint(graph.closure(needs, [key])):
                     outcome = await self._materialized(key, request.remedy)
-                    if isinstance(outcome, CarbonError) or not outcome.verified:
+                    ended = of_error(outcome) if isinstance(outcome, CarbonError) else of_outcome(outcome)
+                    result = result if failed else ended
+                    if not ended.helped:
                         failed[key] = outcome
-            helped = not failed
-            result = "; ".join(str(one) for one in failed.values() if isinstance(one, CarbonError))
         finally:
-            self.book.ended(request.incident, request.number, helped, result, time.time())
+            self.book.ended(request.incident, request.number, result, time.time())
         return next(iter(failed.values()), outcome)
 
     async def _materialized(self, key: str, remedy: Remedy) -> Outcome | CarbonError:

@@ -156,8 +156,12 @@ async def test_an_empty_volume_in_the_place_of_one_that_was_proven_is_no_pass(
     assert not outcome.verified
     word = f"empty:PersistentVolumeClaim/{platform.namespace}/data-app-0"
     assert told.fix.endswith(f"carbon up app --confirm {word}")
-    assert (await platform.up(session, confirm=(word,))).verified
+    assert f"what was in {gone}, which was replaced" in outcome.lost
+    accepted = await platform.up(session, confirm=(word,))
+    assert accepted.verified
+    assert f"what was in {gone}, which was replaced" in accepted.lost
     assert (await ready(platform, session)).passed
+    assert (await platform.up(session)).lost == ()
 
 
 @pytest.mark.parametrize("remedy", [Remedy.REAPPLY, Remedy.RESTART, Remedy.ROLL_BACK])

@@ -260,7 +260,7 @@ async def test_what_a_person_installed_is_adopted_as_it_is_and_upgraded_by_hand_
 
     found = conditions(platform.load(), {}, {}, session.records.all(), (), revisions={"app": Deployed.of(now)})
     assert found["app"].exempt == (
-        f"revision 2 was made {now.made}, and not by Carbon; carbon up puts its definition in place"
+        f"revision 2 was made {now.made}, and not by Carbon; carbon up app puts its definition in place"
     )
 
     assert (await platform.up(session)).revision == 3

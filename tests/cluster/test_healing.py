@@ -15,6 +15,7 @@ from carbon_platform.checks.run import now
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.drift.compare import compare
 from carbon_platform.errors import CarbonError, CheckFailed, DataAtRisk
 from carbon_platform.healing.symptoms import Sign
 from carbon_platform.healing.view import View
@@ -308,6 +309,7 @@ async def test_a_database_whose_volumes_were_deleted_is_not_made_anew_and_says_w
         assert "an empty volume would be made in its place" in refused.cause
         await loop.nothing()
         assert len(loop.ran) == 1
+    names = [platform.name("PersistentVolumeClaim", f"data-app-{number}") for number in range(2)]
     assert await api.get(platform.name("StatefulSet", "app")) is None
 
     async def claims() -> list[str]:
@@ -322,6 +324,62 @@ async def test_a_database_whose_volumes_were_deleted_is_not_made_anew_and_says_w
     assert (incident["outcome"], incident["closed_at"]) == ("quarantined", None)
     assert "DataAtRisk" not in incident["attempts"][0]["result"]
     assert "an empty volume would be made" in incident["attempts"][0]["result"]
+    assert incident["lost"] == [f"{name}, which is gone or goes when its pod ends" for name in names]
+    (doctor,) = (await asyncio.to_thread(platform.json, "doctor", code=1))["components"]
+    words = [f"empty:PersistentVolumeClaim/{name.namespace}/{name.name}" for name in names]
+    command = f"carbon up app {' '.join(f'--confirm {word}' for word in words)}"
+    assert incident["fix"] == f"if that is meant: {command}"
+    assert doctor["causes"][0]["fix"] == f"bring its volumes back; if they may be empty: {command}"
+    await asyncio.to_thread(platform.run, *command.split()[1:])
+    async with healing(platform, session) as loop:
+        told_ = await loop.heal()
+    assert told_.outcome == "mended by others"
+    assert told_.ending.startswith("carbon up (run ")
+    assert {f"{name} with its data, in whose place an empty volume was made" for name in names} <= set(told_.lost)
+
+
+async def test_what_a_person_mends_while_carbon_only_looks_is_told_as_theirs_with_who_edited_it_as_drift_says(
+    platform: Platform, session: Session, api: Api
+) -> None:
+    platform.define()
+    await platform.up(session)
+    async with healing(platform, session) as loop:
+        await loop.quiet()
+        await scale_to_nothing(platform, api)
+        request = await loop.request()
+        (drift,) = await compare([platform.load().components["app"]], session)
+        (drifted,) = drift.objects
+        (edit_,) = loop.book.incidents()[0].edits
+        assert (edit_.object, edit_.field) == (drifted.object, drifted.fields[0])
+        assert (edit_.field.path, edit_.field.by) == ("spec.replicas", "kubectl-edit")
+        deployment = platform.name("Deployment", "app")
+        await api.patch(deployment, {"spec": {"replicas": 2}}, manager="kubectl-patch")
+        outcome = await loop.run(request)
+        assert isinstance(outcome, Outcome)
+        assert (outcome.verified, outcome.applied) == (True, False)
+        told = await loop.heal()
+    assert told.outcome == "mended by others"
+    assert told.ending.startswith(f"kubectl-patch wrote {deployment} at ")
+    assert edit_.field.head in told.cause
+    assert [attempt.came for attempt in told.attempts] == ["found it well"]
+    (shown,) = (await asyncio.to_thread(platform.json, "incidents"))["incidents"]
+    assert (shown["outcome"], shown["ending"]) == (told.outcome, told.ending)
+    assert shown["edits"] == [edit_.told]
+    lines = (await asyncio.to_thread(platform.run, "incidents")).stdout.splitlines()
+    assert f"  ended: {told.ending}" in lines
+    assert f"  {told.cause}" in lines
+
+
+async def test_what_carbon_puts_back_is_no_edit_of_anybody(platform: Platform, session: Session, api: Api) -> None:
+    platform.define()
+    await platform.up(session)
+    async with healing(platform, session) as loop:
+        await loop.quiet()
+        await edit_config_map(platform, api)
+        await edit(platform, api, "ConfigMap", {"metadata": {"annotations": {"team": "a"}}})
+        told = await loop.heal()
+    assert told.outcome == "healed"
+    assert told.ending == "attempt 1, re-apply, healed it"
 
 
 async def test_a_restart_under_a_volume_that_is_being_deleted_is_refused(

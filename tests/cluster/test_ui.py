@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from carbon_platform.cluster.resources import ObjectName
-from carbon_platform.healing.incidents import Book, Incident
+from carbon_platform.healing.incident import Incident
+from carbon_platform.healing.incidents import Book
 from carbon_platform.local.cluster import LocalCluster
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.release.lease import Writer

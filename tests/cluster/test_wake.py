@@ -10,7 +10,7 @@ from carbon_platform.checks.base import Check, Passed
 from carbon_platform.cluster.client import Api
 from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.errors import CheckFailed
-from carbon_platform.healing.incidents import Incident
+from carbon_platform.healing.incident import Incident
 from carbon_platform.healing.sweep import sweep
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.session import Session

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from carbon_platform.cli import drift, plan, present, status, up, verify
 from carbon_platform.cli.diagnosis import Diagnosis, lines
-from carbon_platform.drift.drift import Deed, Drift, FieldDrift, ObjectDrift, Verdict
+from carbon_platform.drift.drift import Deed, Drift, ObjectDrift, Verdict
 from carbon_platform.errors import ExitCode
 from carbon_platform.healing.doctor import Finding
 from carbon_platform.healing.sweep import Swept
@@ -18,6 +18,7 @@ from carbon_platform.health.state import State
 from carbon_platform.inspect.plans import Planned
 from carbon_platform.inspect.status import ComponentStatus
 from carbon_platform.records import CheckResult, Record
+from carbon_platform.release.edited import EditedField
 from carbon_platform.spec.platform import Component
 from tests.definitions import Definitions
 from tests.unit.docs import pages
@@ -193,7 +194,7 @@ def test_a_difference_is_whole_at_40_columns(
     monkeypatch.setattr(present, "console", Console(width=40, highlight=False, no_color=True))
     monkeypatch.setattr(present, "terminal_width", lambda: 40)
     path, by = "spec.template.spec.containers[main].image", ("kubectl-edit", "2026-01-02T03:04:05Z")
-    field = FieldDrift(path, "example.org/app:1.6", "example.org/app:1.7", *by)
+    field = EditedField(path, "example.org/app:1.6", "example.org/app:1.7", *by)
     edited = ObjectDrift(Deed.EDITED, "Deployment data-platform/app", (field,))
     drift._show(Drift(component, Verdict.DRIFTED, (edited,)))
     assert capsys.readouterr().out == DRIFT_AT_40.lstrip("\n")

@@ -8,10 +8,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from carbon_platform.components.attempt import over_before_it_began, tags
-from carbon_platform.healing.incidents import Book, Incident
+from carbon_platform.components.attempt import attempt_of, over_before_it_began, tags
+from carbon_platform.errors import DataAtRisk
+from carbon_platform.healing.incident import Incident
+from carbon_platform.healing.incidents import Book
 from carbon_platform.healing.loop import Request
 from carbon_platform.healing.symptoms import CauseKey
+from carbon_platform.materialization.author import Author, author
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.settings import settings
 
@@ -62,3 +65,29 @@ def test_a_run_that_is_over_ends_its_attempt_and_another_s_does_not(
     assert (incident().attempts[0].ended_at is not None) is over
     if over:
         assert incident().attempts[0].result.endswith(f"before it began: {status.value.lower()}")
+
+
+@pytest.mark.parametrize(
+    ("tags_", "by"),
+    [
+        ({"carbon/command": "up"}, "carbon up"),
+        ({"dagster/schedule_name": "nightly"}, "schedule nightly in Dagster"),
+        ({"dagster/sensor_name": "files"}, "sensor files in Dagster"),
+        ({}, "a run in Dagster"),
+    ],
+)
+def test_a_run_that_heals_nothing_says_who_asked_for_it(tags_: dict[str, str], by: str) -> None:
+    run = dg.DagsterRun("up", run_id="run-1", tags=tags_)
+    with attempt_of(run).under_way(print):
+        assert author() == Author(by, "run-1")
+    assert author().run_id == ""
+
+
+def test_a_run_that_heals_writes_down_what_it_came_to(request_: Request) -> None:
+    refused = DataAtRisk("refused", "it is gone", "carbon up cache --confirm it", lost=["a volume"])
+    attempt = attempt_of(dg.DagsterRun("heal", run_id="run-1", tags=tags(request_)))
+    with pytest.raises(DataAtRisk), attempt.under_way(print):
+        raise refused
+    made = incident().attempts[0]
+    assert (made.result, made.lost, made.cut_short) == ("refused: it is gone", ("a volume",), False)
+    assert incident().mend == "carbon up cache --confirm it"

@@ -6,6 +6,7 @@ import pytest
 
 from carbon_platform.healing.decide import Decision, decide
 from carbon_platform.healing.loop import Request
+from carbon_platform.healing.result import Result
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.release.lease import Writer
 from tests.unit.healing.world import DEAD, ELSEWHERE, LIVING, World, one
@@ -111,5 +112,5 @@ def test_attempts_that_the_api_server_cut_short_say_nothing_about_their_remedy(w
         request = one(world.step(1000))
         assert (request.number, request.remedy) == (number, Remedy.VERIFY)
         world.begins(request)
-        world.book.ended(request.incident, number, False, "the API server is away", world.now, cut_short=True)
+        world.book.ended(request.incident, number, Result(False, "the API server is away", cut_short=True), world.now)
     assert [attempt.cut_short for attempt in world.incident("cache").attempts] == [True] * 5

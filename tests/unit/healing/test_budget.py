@@ -21,7 +21,7 @@ def test_three_small_mishaps_within_an_hour_leave_a_fourth_its_whole_budget(worl
         world.now += 1
         world.verifies("cache")
         assert world.step().requests == ()
-        assert world.incident("cache").outcome == "recovered by itself"
+        assert world.incident("cache").outcome == "recovered"
     world.fails("cache")
     assert one(world.step(60)).remedy is Remedy.VERIFY
     assert world.records.get("cache").quarantined == ""
@@ -49,7 +49,8 @@ def test_an_attempt_after_which_the_symptom_is_still_there_did_not_help_whatever
     heals_nothing()
     (told,) = world.step(1000).broken
     assert told.verdict is Verdict.QUARANTINE
-    assert told.reason == "3 attempts did not help: Deployment here/cache: it was deleted"
+    still = "nothing had to be changed, and still Deployment here/cache: it was deleted"
+    assert told.reason == f"3 attempts did not help (re-apply, 3 times: {still}): Deployment here/cache: it was deleted"
 
 
 def test_what_is_being_deleted_is_waited_for_told_once_when_that_takes_long_and_put_back_when_it_is_gone(
@@ -66,7 +67,7 @@ def test_what_is_being_deleted_is_waited_for_told_once_when_that_takes_long_and_
     assert [decision.verdict for decision in stuck.broken] == [Verdict.STUCK]
     told = world.incident("cache")
     assert "kept by its finalizer carbon.test/hold" in told.cause
-    assert "see that what serves carbon.test/hold runs" in told.fix
+    assert "start what serves carbon.test/hold" in told.fix
     for _ in range(5):
         assert world.step(600) == Step(), "it is told once, and nothing is tried"
     assert world.records.get("cache").quarantined == ""
@@ -86,7 +87,7 @@ def test_what_a_person_mended_and_breaks_again_before_anybody_looked_is_another_
     world.verifies("cache", changed=True)
     world.loses("cache")
     assert one(world.step(10)).number == 1
-    assert {incident.outcome for incident in world.book.incidents()} == {"", "recovered by itself"}
+    assert {incident.outcome for incident in world.book.incidents()} == {"", "recovered"}
 
 
 def test_a_sweep_does_not_end_the_incident_of_what_no_check_sees(world: World) -> None:

@@ -260,7 +260,7 @@ def test_a_check_that_flaps_all_the_time_though_every_attempt_helps_is_given_up_
     again = condition(Symptom(Sign.CHECK, "query-0", "no answer"))
     made = one(again, world.attempts, incident=None, now=world.attempts[-1].at + 1)
     assert made.verdict is Verdict.QUARANTINE
-    assert "healed 9 times within 3600 s and breaks again for the same cause" in made.reason
+    assert "9 attempts within 3600 s, of which 9 helped, and it breaks again for the same cause" in made.reason
 
 
 @given(
@@ -326,7 +326,7 @@ def test_one_that_helped_makes_no_pause() -> None:
 def test_a_spent_budget_quarantines_and_says_so() -> None:
     made = one(condition(), [attempt()] * 3)
     assert made.verdict is Verdict.QUARANTINE
-    assert made.reason == "3 attempts did not help: query: no answer"
+    assert made.reason == "3 attempts did not help (verify, 3 times): query: no answer"
 
 
 def test_a_budget_is_of_its_incident_however_long_that_lasts() -> None:

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.healing.conditions import Deployed
 from carbon_platform.healing.decide import Verdict
 from carbon_platform.healing.loop import Step
 from carbon_platform.healing.symptoms import Sign, Symptom
@@ -12,6 +13,7 @@ from carbon_platform.healing.view import View
 from carbon_platform.health.cause import Cause, Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Record, Records
+from carbon_platform.release.edited import EditedField
 from tests.unit.healing.world import CLIENTS, DEAD, World, one
 
 
@@ -92,7 +94,7 @@ def test_what_recovers_by_itself_is_proven_before_what_needs_it_is_healed(world:
     world.heals(wake)
     world.begins(wake, DEAD)
     world.step()
-    assert world.incident().outcome == "recovered by itself"
+    assert world.incident().outcome == "recovered"
 
 
 def test_what_is_rolled_back_quarantined_or_another_definition_is_not_woken(world: World) -> None:
@@ -159,7 +161,7 @@ def test_a_spent_budget_quarantines_until_a_verification(world: World) -> None:
     assert world.incident("cache").closed_at is None
     world.verifies("cache")
     assert world.step().requests == ()
-    assert world.incident("cache").outcome == "recovered by itself"
+    assert world.incident("cache").outcome == "recovered"
     world.fails("cache")
     assert one(world.step()).remedy is Remedy.VERIFY, "and it is healed again"
 
@@ -212,3 +214,105 @@ def test_an_incident_says_the_cause_as_soon_as_it_is_known(world: World) -> None
     world.fails("cache")
     world.ends(one(world.step()), helped=False)
     assert world.incident("cache").cause == "query: connection refused"
+
+
+def test_who_mended_it_while_an_attempt_only_looked_is_told_and_what_was_done_before_is_not(world: World) -> None:
+    world.written("cache", by="kubectl-edit")
+    world.loses("cache")
+    request = one(world.step())
+    world.begins(request)
+    mended = world.written("cache", by="kubectl-patch")
+    world.verifies("cache")
+    world.ends(request, helped=True, result="nothing had to be changed", changed=False)
+    world.step()
+    told = world.incident("cache")
+    assert (told.outcome, told.ending) == ("mended by others", mended)
+    assert told.attempts[0].came == "found it well"
+
+
+def test_a_person_s_materialization_ends_what_no_attempt_could_and_tells_what_it_cost(world: World) -> None:
+    world.materialized("cache")
+    world.fails("cache")
+    world.ends(one(world.step(60)), helped=False, result="query: no answer")
+    world.now += 60
+    mended = world.materialized("cache", lost=("topic prices with what it held; it was made anew, empty",))
+    world.step()
+    told = world.incident("cache")
+    assert (told.outcome, told.ending) == ("mended by others", mended)
+    assert told.lost == ("topic prices with what it held; it was made anew, empty",)
+
+
+def test_a_helm_revision_that_carbon_did_not_make_is_told(world: World) -> None:
+    world.revisions = {"cache": Deployed(1, True, "by helm at 11:00")}
+    world.fails("cache")
+    world.ends(one(world.step(60)), helped=False)
+    world.revisions = {"cache": Deployed(2, False, "by helm at 12:11")}
+    world.verifies("cache")
+    world.step()
+    assert world.incident("cache").ending == "revision 2 was made by helm at 12:11, and not by Carbon"
+
+
+def test_what_nobody_was_seen_to_mend_is_told_so(world: World) -> None:
+    world.fails("cache")
+    world.ends(one(world.step(60)), helped=False)
+    world.verifies("cache")
+    world.step()
+    told = world.incident("cache")
+    assert told.ending == "it recovered with 1 attempt that did not help, and no edit seen"
+
+
+def test_an_incident_tells_who_edited_what_as_drift_does_also_what_was_edited_later(world: World) -> None:
+    first = EditedField("spec.replicas", "0", "1", "kubectl-scale", "2026-01-01T12:00:00Z")
+    later = EditedField("spec.paused", "True", "(absent)", "kubectl-edit", "2026-01-01T12:00:09Z")
+    for fields in ((first,), (first, later)):
+        name = "Deployment here/cache"
+        world.shown["cache"] = (Symptom(Sign.EDITED, name, "; ".join(map(str, fields)), edits=fields),)
+        request = world.step(60).requests
+        if request:
+            world.ends(request[0], helped=False, result="refused", fix="carbon up cache --confirm it")
+    told = world.incident("cache")
+    assert [edit.field for edit in told.edits] == [first, later]
+    assert told.cause == f"Deployment here/cache: {first}"
+    assert told.mend == "carbon up cache --confirm it", "what the attempt was told is what mends it"
+
+
+def test_attempts_of_an_incident_before_are_not_said_of_the_next(world: World) -> None:
+    for _ in range(2):
+        world.fails("cache")
+        world.ends(one(world.step(1000)), helped=False, result="an earlier fault")
+    world.verifies("cache")
+    world.step()
+    for number in range(3):
+        world.fails("cache")
+        request = one(world.step(4000))
+        world.ends(request, helped=False, result=f"answer {number}")
+    world.fails("cache")
+    (told,) = world.step(4000).broken
+    assert told.reason.startswith("3 attempts did not help (verify: answer 0; restart: answer 1; verify: answer 2)")
+    assert "earlier" not in told.reason
+
+
+def test_what_is_quarantined_says_the_fix_that_its_attempts_were_told(world: World) -> None:
+    for _ in range(3):
+        world.fails("cache")
+        world.ends(one(world.step(1000)), helped=False, result="refused", fix="carbon up cache --confirm it")
+    world.fails("cache")
+    (told,) = world.step(1000).broken
+    assert told.symptom is not None
+    assert told.symptom.fix == "carbon up cache --confirm it"
+
+
+def test_what_a_killed_run_wrote_and_the_next_found_well_was_healed(world: World) -> None:
+    world.loses("cache")
+    first = one(world.step())
+    world.begins(first, DEAD)
+    world.step()
+    second = one(world.step(30))
+    world.begins(second)
+    world.now += 5
+    world.verifies("cache", changed=True)
+    world.ends(second, helped=True, result="nothing had to be changed", changed=False)
+    world.step()
+    told = world.incident("cache")
+    assert (told.outcome, told.attempts[0].result) == ("healed", "its process ended")
+    assert told.ending == "attempt 1, re-apply, wrote what attempt 2 found well; no edit seen"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
+from carbon_platform.drift.drift import of_release as drift_of_release
 from carbon_platform.healing.conditions import conditions
 from carbon_platform.healing.decide import Attempt, Condition
 from carbon_platform.healing.doctor import findings
@@ -16,6 +17,7 @@ from carbon_platform.healing.symptoms import (
     CauseKey,
     Sign,
     Symptom,
+    edit_of,
     edits_of,
     first_cause,
     key_of,
@@ -27,7 +29,8 @@ from carbon_platform.health.deletion import being_deleted
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import OUTDATED_COPIES, CheckResult, Record
 from carbon_platform.release.desired import Desired
-from carbon_platform.release.difference import FieldChange
+from carbon_platform.release.difference import FieldChange, difference
+from carbon_platform.release.edited import EditedField
 from carbon_platform.release.plan import Action, Change
 from carbon_platform.spec import graph
 from carbon_platform.spec.platform import Platform
@@ -49,7 +52,7 @@ EDIT = FieldChange("data.message", "hello", "edited")
 
 
 def signs(
-    desired: list[Object], live: list[Object], edits: dict[ObjectName, tuple[FieldChange, ...]] | None = None
+    desired: list[Object], live: list[Object], edits: dict[ObjectName, Change] | None = None
 ) -> list[tuple[Sign, str]]:
     there = {ObjectName.of(one): one for one in live}
     found = of_release(Desired((), tuple(desired)), there.get, edits or {})
@@ -74,14 +77,14 @@ def test_what_is_being_deleted_is_missing_and_says_since_when_what_keeps_it_and_
     assert (found.sign, found.going) == (Sign.MISSING, True)
     assert "is being deleted since 2026-01-01T00:00:00+00:00" in str(found)
     assert "kept by its finalizers carbon.test/hold, carbon.test/b" in str(found)
-    assert "what serves carbon.test/hold runs" in found.fix
+    assert "start what serves carbon.test/hold" in found.fix
     assert found.since == datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC).timestamp()
     assert not Symptom(Sign.MISSING, "ConfigMap here/a", "it was deleted").going
 
 
 @pytest.mark.parametrize(
     ("finalizers", "fix"),
-    [([], "goes by itself"), (["kubernetes.io/pvc-protection"], "with its data, when the last such pod ends")],
+    [([], "goes by itself"), (["kubernetes.io/pvc-protection"], "its data go with the last pod that uses it")],
 )
 def test_what_kubernetes_itself_keeps_says_what_it_waits_for(finalizers: list[str], fix: str) -> None:
     claim = obj("PersistentVolumeClaim", deletionTimestamp="2026-01-01T00:00:30Z", finalizers=finalizers)
@@ -117,15 +120,16 @@ def test_a_job_that_is_suspended_shows_nothing() -> None:
 
 
 def test_an_edit_tells_its_first_fields() -> None:
-    edits = tuple(FieldChange(f"data.k{i}", "a", "b") for i in range(5))
-    ((sign, text),) = signs([CONFIG], [CONFIG], {ObjectName.of(CONFIG): edits})
+    edit = Change(Action.UPDATE, ObjectName.of(CONFIG), tuple(FieldChange(f"data.k{i}", "a", "b") for i in range(5)))
+    ((sign, text),) = signs([CONFIG], [CONFIG], {edit.object: edit})
     assert sign is Sign.EDITED
     assert text.endswith("; and 2 more fields")
     assert "data.k0" in text
 
 
 def test_an_alias_that_was_edited_is_one() -> None:
-    assert signs([ALIAS], [ALIAS], {ObjectName.of(ALIAS): (EDIT,)})[0][0] is Sign.ALIAS
+    edit = Change(Action.UPDATE, ObjectName.of(ALIAS), (EDIT,))
+    assert signs([ALIAS], [ALIAS], {edit.object: edit})[0][0] is Sign.ALIAS
 
 
 def test_a_job_that_failed_is_one_and_a_job_that_runs_is_nothing() -> None:
@@ -144,8 +148,10 @@ def test_a_kind_that_is_not_there_means_that_its_objects_are_not() -> None:
 
 def test_an_unready_object_or_none_is_no_edit_and_a_refusal_is_one() -> None:
     name = ObjectName.of(CONFIG)
-    assert edits_of("Deployment a: 0/1 pods") == edits_of(None) == edits_of(Change(Action.CREATE, name)) == ()
-    assert edits_of(Change(Action.UPDATE, name, (EDIT,))) == (EDIT,)
+    assert edit_of("Deployment a: 0/1 pods") is edit_of(None) is edit_of(Change(Action.CREATE, name)) is None
+    edit = Change(Action.UPDATE, name, (EDIT,))
+    assert edit_of(edit) is edit
+    assert edits_of(edit) == (EditedField(EDIT.path, EDIT.live, EDIT.desired),)
     (refused,) = edits_of(Change(Action.REFUSED, name, reason="field is immutable"))
     assert "field is immutable" in str(refused)
 
@@ -312,3 +318,41 @@ def test_roots_are_told_first_and_each_other_names_the_lowest_broken_thing_it_ne
         below = (graph.closure(needs, [finding.component]) - {finding.component}) & broken
         assert (finding.root in below) if below else not finding.root
         assert not (graph.closure(needs, [finding.root]) - {finding.root}) & broken
+
+
+def edited(**spec: int) -> Change:
+    """A StatefulSet that somebody scaled by hand."""
+    wrote = {"manager": "kubectl-scale", "apiVersion": "apps/v1", "time": "2026-01-02T03:04:05Z"}
+    wrote |= {"operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    live, wanted = workload("StatefulSet", "db", spec=spec), workload("StatefulSet", "db", spec={"replicas": 1})
+    live["metadata"]["managedFields"] = [wrote]
+    return Change(Action.UPDATE, ObjectName.of(live), difference(live, wanted), live=live, desired=wanted)
+
+
+def test_an_edit_is_told_with_who_made_it_and_when_word_for_word_as_drift_tells_it(definitions: Definitions) -> None:
+    definitions.chart()
+    definitions.release("db")
+    edit = edited(replicas=0)
+    assert edit.live is not None
+    assert edit.desired is not None
+    shown, _ = of_release(Desired((), (edit.desired,)), {edit.object: edit.live}.get, {edit.object: edit})
+    (drifted,) = drift_of_release(definitions.load().components["db"], [edit]).objects
+    assert shown.edits == drifted.fields
+    assert str(shown) == f"{drifted.object}: {'; '.join(map(str, drifted.fields))}"
+    assert str(shown).endswith("spec.replicas: 0 → 1  (by kubectl-scale at 2026-01-02T03:04:05Z)")
+
+
+def fix_of(change: Change, *, stateful: bool = False) -> str:
+    assert change.desired is not None
+    live = {change.object: change.live} if change.live else {}
+    edits = {change.object: change} if change.live else {}
+    (first, *_) = of_release(Desired((), (change.desired,)), live.get, edits, "db", stateful=stateful)
+    return first.fix
+
+
+def test_the_fix_of_what_was_changed_is_a_command_that_is_not_refused() -> None:
+    shrinks, gone = edited(replicas=3), dataclasses.replace(edited(replicas=1), live=None)
+    anew = dataclasses.replace(shrinks, action=Action.REFUSED, fields=(), reason="spec.serviceName is immutable")
+    assert fix_of(gone) == fix_of(shrinks) == "carbon up db"
+    assert fix_of(shrinks, stateful=True) == "carbon up db --confirm scale-down:StatefulSet/here/db"
+    assert fix_of(anew) == "carbon up db --confirm recreate:StatefulSet/here/db"

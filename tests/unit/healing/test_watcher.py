@@ -154,7 +154,7 @@ class InMemoryApi:
     async def look(self) -> list[str]:
         """The fields that were found edited."""
         await self.edits.update([(CONFIG, NO_RULES)])
-        return [field.path for fields in self.edits.found.values() for field in fields]
+        return [field.path for change in self.edits.found.values() for field in change.fields]
 
     def hurry(self) -> float:
         """Let the pause be over; how long it was."""

@@ -3,12 +3,16 @@
 import dataclasses
 import datetime
 from collections.abc import Callable
+from typing import Any
 
-from carbon_platform.healing.incidents import Book, Incident, book_of
+from carbon_platform.healing.conditions import Deployed
+from carbon_platform.healing.incident import Incident
+from carbon_platform.healing.incidents import Book, book_of
 from carbon_platform.healing.loop import Healer, Request, Step
+from carbon_platform.healing.result import Result
 from carbon_platform.healing.symptoms import Sign, Symptom
-from carbon_platform.healing.view import View
-from carbon_platform.records import CheckResult, Record, Records
+from carbon_platform.healing.view import View, Write
+from carbon_platform.records import CheckResult, Materialization, Record, Records
 from carbon_platform.release.lease import this_process
 from carbon_platform.session import platform_key
 from carbon_platform.settings import Settings
@@ -55,6 +59,8 @@ class World:
         self.book: Book = book_of(settings, "cluster")
         self.shown: dict[str, tuple[Symptom, ...]] = {}
         self.busy: dict[str, str] = {}
+        self.writes: dict[str, tuple[Write, ...]] = {}
+        self.revisions: dict[str, Deployed] | None = None
         self.unreachable = self.settled_at = ""
         for key, component in platform.components.items():
             record = Record(key, component.digest, component.checks_digest, 1, changed_at=self.iso())
@@ -73,7 +79,15 @@ class World:
         """A look at everything, so many seconds later."""
         self.now += seconds
         self.watcher.seen = View(
-            self.platform, "cluster", self.unreachable, dict(self.shown), dict(self.busy), self.settled_at, self.now
+            self.platform,
+            "cluster",
+            self.unreachable,
+            dict(self.shown),
+            dict(self.busy),
+            self.settled_at,
+            self.now,
+            self.revisions,
+            dict(self.writes),
         )
         return (by or self.healer).step(self.watcher.seen)
 
@@ -104,9 +118,22 @@ class World:
         """Dagster starts the run that was asked for."""
         self.book.started(request.incident, request.number, writer, "run", self.now)
 
-    def ends(self, request: Request, *, helped: bool, result: str = "") -> None:
+    def ends(self, request: Request, *, helped: bool, result: str = "", **more: Any) -> None:
         """The run says how it ended."""
-        self.book.ended(request.incident, request.number, helped, result, self.now)
+        self.book.ended(request.incident, request.number, Result(helped, result, **more), self.now)
+
+    def written(self, key: str, by: str = "kubectl-edit", kind: str = "Deployment") -> str:
+        """Somebody writes to an object of a component; how that is told."""
+        write = Write(f"{kind} here/{key}", by, self.iso())
+        self.writes[key] = (*self.writes.get(key, ()), write)
+        return str(write)
+
+    def materialized(self, key: str, by: str = "carbon up", *, changed: bool = True, lost: tuple[str, ...] = ()) -> str:
+        """A person has it deployed, and it works then; how that is told."""
+        made = Materialization(self.iso(), by, "run-9", changed, "", lost)
+        self.verifies(key, changed=changed)
+        self.records.update(key, lambda r: dataclasses.replace(r, materialized=(*r.materialized, made)))
+        return f"{by} (run run-9) {'deployed it' if changed else 'proved it and changed nothing'} at {made.at}"
 
     def heals(self, request: Request) -> None:
         """A run from its beginning to a good end."""

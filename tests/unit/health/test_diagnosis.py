@@ -121,7 +121,7 @@ def test_a_container_killed_for_its_memory_is_told_with_its_limit() -> None:
     assert cause is not None
     assert cause.kind is Kind.OUT_OF_MEMORY
     assert cause.why == "container curves was killed 2 times for using more memory than its limit of 64Mi"
-    assert "raise its memory limit" in cause.fix
+    assert "raise the memory limit of container curves" in cause.fix
 
 
 def test_a_container_without_a_limit_that_is_killed_for_memory_ran_out_of_the_nodes() -> None:

@@ -138,7 +138,7 @@ def test_the_arguments_of_a_command_are_not_told() -> None:
     ("answer", "fix"),
     [
         ("HTTP probe failed with statuscode: 401", "needs no login"),
-        ("HTTP probe failed with statuscode: 503", "see its log"),
+        ("HTTP probe failed with statuscode: 503", "mend what the program's log says"),
         ("HTTP probe failed with statuscode: 302", "correct what the liveness probe asks for"),
         ('Get "http://10.0.0.1/": context deadline exceeded (Client.Timeout exceeded)', "raise timeoutSeconds"),
         ("dial tcp 10.0.0.1:1: connect: connection refused", "startup probe"),

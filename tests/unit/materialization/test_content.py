@@ -80,3 +80,10 @@ def test_another_definition_and_a_rollback_make_nothing_unknown(definitions: Def
         assert known.volumes == had["volumes"]
         assert {"here/old/key"} <= {*known.generated}
         assert known.content == ("topic old",)
+
+
+def test_content_that_was_there_is_put_back_by_a_command_that_is_not_refused(definitions: Definitions) -> None:
+    one = component(definitions)
+    assert in_sync(one, []).fix == ""
+    assert in_sync(one, [GONE]).fix == "carbon up app"
+    assert in_sync(one, [GONE], [GONE.object]).fix == f"carbon up app --confirm 'content:{GONE.object}'"

@@ -11,7 +11,7 @@ from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.content.base import ContentChange
 from carbon_platform.errors import DataAtRisk
 from carbon_platform.release.difference import FieldChange
-from carbon_platform.release.guard import content_risks, generated_anew, guard, refuse, risks
+from carbon_platform.release.guard import content_risks, generated_anew, guard, refuse, risks, words_for
 from carbon_platform.release.plan import Action, Change, Plan
 from tests.objects import version_of
 
@@ -156,8 +156,10 @@ def test_content_that_was_there_and_is_gone_is_made_anew_on_a_word_only() -> Non
     (found,) = content_risks([created("topic prices"), created("topic new")], ["topic prices", "topic other"])
     assert found.word == "content:topic prices"
     assert "was there and is gone" in found.why
+    assert refuse("prices", [found], [found.word]) == ("topic prices with what it held; it was made anew, empty",)
     with pytest.raises(DataAtRisk) as caught:
         refuse("prices", [found], [])
+    assert caught.value.lost == ("topic prices, which is gone with what it held",)
     assert caught.value.fix == "if that is meant: carbon up prices --confirm 'content:topic prices'"
 
 
@@ -186,8 +188,10 @@ def test_an_empty_volume_in_place_of_a_lost_one_needs_a_word(made: Change, state
         guard(plan(made), stateful, [], [LOST])
     word = "empty:PersistentVolumeClaim/here/data-db-0"
     assert f"--confirm {word}" in caught.value.fix
-    guard(plan(made), stateful, [word], [LOST])
-    guard(plan(made), stateful, [], [])
+    assert caught.value.lost == (f"{LOST}, which is gone or goes when its pod ends",)
+    cost = f"{LOST} with its data, in whose place an empty volume was made"
+    assert cost in guard(plan(made), stateful, [word], [LOST])
+    assert cost not in guard(plan(made), stateful, [], [])
 
 
 def test_a_lost_volume_is_no_risk_while_nothing_is_started_that_mounts_it() -> None:
@@ -213,3 +217,27 @@ def test_a_secret_that_a_chart_draws_anew_takes_a_word_where_data_is_kept() -> N
     assert words(plan(drawing), stateful=False) == []
     written = dataclasses.replace(drawing, fields=(dataclasses.replace(drawn, drawn=False),))
     assert words(plan(written)) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "costs"),
+    [
+        (change(Action.DELETE, "PersistentVolumeClaim"), ["was deleted, with the data that it held"]),
+        (change(Action.DELETE, "StatefulSet"), []),
+        (change(Action.REFUSED, "StatefulSet"), []),
+        (change(Action.UPDATE, "ConfigMap"), []),
+    ],
+)
+def test_what_was_confirmed_is_told_as_lost_only_where_data_goes_with_it(made: Change, costs: list[str]) -> None:
+    found = guard(plan(made), True, words(plan(made)))
+    assert [cost.removeprefix(f"{made.object} ") for cost in found] == costs
+
+
+@pytest.mark.parametrize("made", [change(Action.CREATE, "StatefulSet"), change(Action.REFUSED, "StatefulSet")])
+def test_a_plan_is_let_through_by_the_words_that_are_told_for_it(made: Change) -> None:
+    given_ = words_for(plan(made), True, [LOST])
+    assert given_
+    guard(plan(made), True, given_, [LOST])
+    for word in given_:
+        with pytest.raises(DataAtRisk):
+            guard(plan(made), True, [one for one in given_ if one != word], [LOST])

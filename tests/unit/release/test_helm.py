@@ -91,7 +91,7 @@ async def test_a_webhook_or_repository_that_is_away_is_told_in_helm_s_words(
     with pytest.raises(HelmFailed) as caught:
         await helm_that_says(words, tmp_path).upgrade(release, "a: b", "a=b", "", 60)
     assert caught.value.cause == words
-    assert caught.value.fix == "see whether the chart repository or webhook that it names answers"
+    assert caught.value.fix == "start the chart repository or webhook that it names, or correct its address"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon_platform.release.difference import LEFT_TO_OTHERS, difference
-from carbon_platform.release.managed_fields import Owner, additions, autoscaled, owner, owners, without
+from carbon_platform.release.managed_fields import Owner, additions, autoscaled, owner, owners, without, writers
 from carbon_platform.spec.rules import Rules
 from tests.objects import version_of
 
@@ -212,3 +212,21 @@ def test_an_object_without_managed_fields_has_no_additions_and_no_owners() -> No
     obj = {"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a"}, "spec": {"x": 1}}
     assert additions(obj) == ()
     assert owners(obj) == {}
+
+
+@pytest.mark.parametrize(
+    ("wrote", "theirs"),
+    [
+        (entry("kubectl-edit", {"a": 1}), True),
+        (entry("kubectl", {"replicas": 1}, subresource="scale"), True),
+        (entry("python-requests", {"a": 1}), True),
+        (entry("helm", {"a": 1}), False),
+        (entry("carbon-restart", {"a": 1}), False),
+        (entry("kube-controller-manager", {"a": 1}), False),
+        (entry("anybody", {"a": 1}, subresource="status"), False),
+        (entry("declared", {"a": 1}), False),
+    ],
+)
+def test_who_wrote_to_an_object_besides_helm_carbon_and_the_cluster(wrote: dict[str, Any], theirs: bool) -> None:
+    found = writers(of({"a": 1}, wrote), Rules(managers=("declared",)))
+    assert found == ([Owner(wrote["manager"], "2026-01-01T00:00:00Z")] if theirs else [])
