@@ -5,13 +5,15 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from json import dumps
 from pathlib import Path
 from typing import IO
 
@@ -46,7 +48,7 @@ childlogdir={logs}
 programs=code,web,daemon
 
 [program:code]
-command={python} -m carbon_platform.code_server api grpc --module-name carbon_platform.definitions --location-name carbon --host 127.0.0.1 --port {code_port}
+command={python} -m carbon_platform.code_server api grpc --module-name carbon_platform.definitions --location-name {location} --lazy-load-user-code --host 127.0.0.1 --port {code_port}
 priority=1
 
 [program:web]
@@ -77,7 +79,8 @@ ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
 }
 
-_WORKSPACE = "load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: carbon}}\n"
+_LOCATION = "carbon"
+"""The code location of a platform that is no dg project."""
 
 
 def run(port: int, *, yes: bool, json: bool) -> int:
@@ -164,9 +167,19 @@ def _free_port() -> int:
 def _configuration(folder: Path, logs: Path, port: int) -> Path:
     code_port = _free_port()
     workspace = folder / "workspace.yaml"
-    workspace.write_text(_WORKSPACE.format(port=code_port), encoding="utf-8")
+    project = settings().project
+    location = project.name if project else _LOCATION
+    server = {"host": "127.0.0.1", "port": code_port, "location_name": location}
+    workspace.write_text(dumps({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
     text = _SUPERVISOR.format(
-        python=sys.executable, run=folder, logs=logs, port=port, code_port=code_port, workspace=workspace
+        python=sys.executable,
+        run=folder,
+        logs=logs,
+        port=port,
+        code_port=code_port,
+        workspace=workspace,
+        # On a command line of supervisor's, in which a percent sign begins a variable.
+        location=shlex.quote(location).replace("%", "%%"),
     )
     names = [f"stdout_logfile={logs}/{name}.log\n" for name in ("code", "web", "daemon")]
     head, *programs = text.split("\n[program:")
@@ -205,9 +218,18 @@ def _settle_in() -> None:
         Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
 
 
-_LOADED = (
-    "{workspaceOrError{... on Workspace{locationEntries{locationOrLoadError{__typename ... on PythonError{message}}}}}}"
-)
+_LOADED = """{workspaceOrError {... on Workspace {locationEntries {locationOrLoadError {
+  __typename ... on PythonError {message causes {message}}
+}}}}}"""
+
+
+def _not_loaded(messages: Sequence[str], logs: Path) -> CarbonError:
+    """Why Dagster can't load the platform: in Carbon's own words, where one of the errors is Carbon's."""
+    ours = f"{ConfigurationError.__module__}.{ConfigurationError.__qualname__}: "
+    for message in messages:
+        if message.startswith(ours):
+            return ConfigurationError.read(message.removeprefix(ours))
+    return CarbonError("Dagster can't load the platform", messages[0], f"see {logs}")
 
 
 def _await(port: int, logs: Path) -> None:
@@ -224,7 +246,7 @@ def _await(port: int, logs: Path) -> None:
                     if found["__typename"] == "RepositoryLocation":
                         return
                     if "Could not reach" not in found["message"] and "UNAVAILABLE" not in found["message"]:
-                        raise CarbonError("Dagster can't load the platform", found["message"], f"see {logs}")
+                        raise _not_loaded([found["message"], *(one["message"] for one in found["causes"])], logs)
             time.sleep(0.3)
     raise CarbonError(
         f"the web UI did not start within {_READY_SECONDS:g} s", f"see {logs}", "correct it, run it again"

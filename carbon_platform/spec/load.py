@@ -14,6 +14,7 @@ from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
 from carbon_platform.environment import FILE, Environment
 from carbon_platform.errors import ConfigurationError
+from carbon_platform.project import project_with
 from carbon_platform.settings import Settings
 from carbon_platform.source import Place, Problem, Source, nearest, read, refused, validate
 from carbon_platform.spec import graph, registry
@@ -52,6 +53,9 @@ def load_platform(settings: Settings) -> Platform:
     Raises ConfigurationError listing every problem of every file, each with file, line and what is allowed.
     """
     environment = settings.environment
+    for folder in settings.definitions:
+        if project := project_with(folder):
+            project.make_importable()  # its component types are looked up by their names
     outcomes = {file: outcome for file in definition_files(settings) if (outcome := _parse(file)) is not None}
     files, problems = _by_key(list(outcomes), settings)
     parsed: dict[str, _Parsed] = {}

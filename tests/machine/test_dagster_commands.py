@@ -137,11 +137,14 @@ def test_a_data_asset_that_needs_what_is_not_verified_says_so(shop: Project) -> 
     assert "redis is unknown, not verified: the cluster can't be reached" in told
 
 
-@pytest.fixture(params=["dg", "dagster"])
+@pytest.fixture(params=["dg dev", "dagster dev", "carbon ui"])
 def served(request: pytest.FixtureRequest, shop: Project) -> Iterator[str]:
-    """The URL of a web server that `dg dev` or `dagster dev` started in the project."""
+    """The URL of a web server that was started in the project."""
+    if request.param == "carbon ui":
+        del shop.environment["PYTHONPATH"]  # it finds the project's modules by itself
     (port,), log = free_ports(1), shop.folder / "dev.log"
-    command = [BIN / request.param, "dev", "--port", str(port)]
+    program, *arguments = request.param.split()
+    command = [BIN / program, *arguments, "--port", str(port)]
     with log.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
             command, cwd=shop.folder, env=shop.environment, stdout=out, stderr=out, start_new_session=True
@@ -149,20 +152,81 @@ def served(request: pytest.FixtureRequest, shop: Project) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
-            # They leave nothing that would have to be given back, and may have been started with SIGINT ignored.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if program == "carbon":
+                process.terminate()  # it ends in order, and removes what it made
+            else:
+                # They leave nothing that would have to be given back, and may have been started with SIGINT ignored.
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(90)
 
 
-def test_the_lineage_is_served_with_nothing_set(served: str) -> None:
-    query = json.dumps({"query": "{assetNodes {assetKey {path}}}"}).encode()
+class _NotLoadedYet(Exception):
+    """The web server answers, and shows nothing yet."""
+
+
+def test_the_project_is_served_as_dagster_shows_it_with_nothing_set(served: str) -> None:
+    owners = "owners {... on TeamAssetOwner {team}}"
+    query = json.dumps({"query": f"{{assetNodes {{assetKey {{path}} tags {{key value}} {owners}}}}}"}).encode()
     request = urllib.request.Request(f"{served}/graphql", query, {"Content-Type": "application/json"})
     for attempt in tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((urllib.error.URLError, ConnectionError)),
+        retry=tenacity.retry_if_exception_type((urllib.error.URLError, ConnectionError, _NotLoadedYet)),
         wait=tenacity.wait_fixed(0.2),
         stop=tenacity.stop_after_delay(_STARTED_SECONDS),
         reraise=True,
     ):
         with attempt, urllib.request.urlopen(request, timeout=10) as answer:
             nodes = json.load(answer)["data"]["assetNodes"]
-    assert {node["assetKey"]["path"][0] for node in nodes} == {"redis", "network", "orders", "sessions"}
+            if not nodes:
+                raise _NotLoadedYet
+    shown = {node["assetKey"]["path"][0]: node for node in nodes}
+    assert set(shown) == {"redis", "network", "orders", "sessions"}
+    assert shown["redis"]["owners"] == [{"team": "shop"}], "its type is a subclass that says how it looks"
+    assert {"key": "tier", "value": "gold"} in shown["redis"]["tags"], "post_processing is Dagster's"
+
+
+SERVED = """
+from carbon_platform.definitions import defs
+repository = defs().get_repository_def()
+names = [one.name for one in (*repository.sensor_defs, *repository.schedule_defs)]
+checks = [f"{key.asset_key.to_user_string()}:{key.name}" for key in repository.asset_graph.asset_check_keys]
+print(*sorted(names), *sorted(checks))
+"""
+OPERATIONS = """
+import dagster as dg
+
+from carbon_platform.components import operations
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return operations()
+"""
+
+
+@pytest.mark.parametrize("merged", [False, True], ids=["by carbon ui", "by the project"])
+def test_operations_are_served_once_whoever_merges_them(shop: Project, merged: bool) -> None:
+    del shop.environment["PYTHONPATH"]
+    if merged:
+        (shop.folder / "shop" / "defs" / "operations.py").write_text(OPERATIONS, encoding="utf-8")
+    told = shop("python", "-c", SERVED).split()
+    assert [name for name in told if ":" not in name] == ["drift_schedule", "heal", "health_schedule"]
+    assert {"redis:healthy", "network:healthy", "redis:in_sync", "redis:ready"} <= set(told)
+    assert len(told) == len(set(told))
+
+
+def test_what_dagster_cannot_load_of_the_project_is_told_with_file_and_line(shop: Project) -> None:
+    del shop.environment["PYTHONPATH"]
+    orders = shop.folder / "shop" / "defs" / "orders.py"
+    orders.write_text(orders.read_text(encoding="utf-8") + "\nimport ledgers\n", encoding="utf-8")
+    (port,) = free_ports(1)
+    told = shop("carbon", "ui", "--port", str(port), code=2)
+    lines = len(orders.read_text(encoding="utf-8").splitlines())
+    assert f"the definitions of {shop.folder} can't be loaded" in told
+    assert f"cause: {orders}:{lines}: ModuleNotFoundError: No module named 'ledgers'" in told
+    assert "`dg check defs` tells the same" in told
+
+
+def test_a_project_without_a_module_for_dagster_is_told_which_file_it_looks_for(shop: Project) -> None:
+    (shop.folder / "shop" / "definitions.py").unlink()
+    told = shop("python", "-c", SERVED, code=1)
+    assert f"{shop.folder}/shop/definitions.py: ModuleNotFoundError: No module named 'shop.definitions'" in told
