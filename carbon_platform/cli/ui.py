@@ -21,10 +21,12 @@ from carbon_platform.cli.ask import ask
 from carbon_platform.cli.present import console, errors, print_json_line
 from carbon_platform.cli.taken import taken
 from carbon_platform.errors import CarbonError, ConfigurationError, Unreachable
+from carbon_platform.healing.healers import give_back, healers_before
 from carbon_platform.instance import prepare_instance
 from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.platform import Platform
 
 _READY_SECONDS = 90.0
 _PR_SET_PDEATHSIG = 1
@@ -88,8 +90,8 @@ def run(port: int, *, yes: bool, json: bool) -> int:
 
     Raises ConfigurationError when it is served already, or the cluster is another environment's.
     """
-    load_platform(settings())  # a wrong defs.yaml is told here, not in a log file
-    asyncio.run(_refuse_other())
+    platform = load_platform(settings())  # a wrong defs.yaml is told here, not in a log file
+    others = asyncio.run(_other_healers(platform))
     environment = settings().environment
     if environment.confirm and not yes:
         ask(f"While it runs, healing changes what breaks in environment {environment.name!r} ({environment.cluster}).")
@@ -98,17 +100,20 @@ def run(port: int, *, yes: bool, json: bool) -> int:
     url = f"http://127.0.0.1:{port}"
     with _alone(settings().state / "ui.lock", url) as claim:
         _refuse_taken(port)
-        _serve(port, url, claim, json)
+        _serve(port, url, claim, others, json)
     return 0
 
 
-async def _refuse_other() -> None:
+async def _other_healers(platform: Platform) -> list[str]:
+    """Who heals it already. Raises ConfigurationError when the cluster is another environment's."""
     with contextlib.suppress(Unreachable):  # it may come back: what heals it waits for it
-        async with open_session(settings()):
-            pass
+        async with open_session(settings()) as session:
+            with contextlib.suppress(CarbonError):
+                return await healers_before(settings(), platform, session.api)
+    return []
 
 
-def _serve(port: int, url: str, claim: IO[str], json: bool) -> None:
+def _serve(port: int, url: str, claim: IO[str], others: Sequence[str], json: bool) -> None:
     logs = settings().state / "logs"  # not below DAGSTER_HOME: Dagster takes a folder of that name there for its own
     logs.mkdir(parents=True, exist_ok=True)
     with (
@@ -120,9 +125,19 @@ def _serve(port: int, url: str, claim: IO[str], json: bool) -> None:
             print_json_line({"url": url, "logs": str(logs)})
         told = errors if json else console
         told.print(f"Dagster with Carbon's platform at {url} (Ctrl-C ends it; logs in {logs})")
+        for other in others:
+            told.print(f"{other} heals this platform already: healing from here begins when that has ended")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
         told.print("ending; that takes up to a minute while something is deployed or checked")
+    asyncio.run(_give_back())
+
+
+async def _give_back() -> None:
+    """Another healer need not wait until this one was silent for long enough."""
+    with contextlib.suppress(CarbonError):
+        async with open_session(settings()) as session:
+            await give_back(settings(), session.api)
 
 
 @contextlib.contextmanager

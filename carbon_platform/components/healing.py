@@ -58,7 +58,12 @@ def healing_sensor(platform: Platform) -> dg.SensorDefinition:
             # A component that came with a definition this process has not loaded can't be asked for yet.
             if keys.issuperset(request.components) and not over_before_it_began(request, context.instance)
         ]
-        return dg.SensorResult(run_requests=requests, asset_events=list(failures(step.broken, keys)))
+        left_to = _healer().left_to() if not requests else ""
+        return dg.SensorResult(
+            run_requests=requests,
+            asset_events=list(failures(step.broken, keys)),
+            skip_reason=f"{left_to} heals it already" if left_to else None,
+        )
 
     return heal
 

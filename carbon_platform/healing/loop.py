@@ -80,6 +80,10 @@ class Healer:
                 return Step()
             self._watcher.wait(min(left, _LOOK_SECONDS))
 
+    def left_to(self) -> str:
+        """Who else heals something of the platform now, which is left to them; empty when nobody does."""
+        return self._watcher.view().left_to
+
     def _records(self, view: View) -> Records:
         return Records(self._settings.state / "records.db", platform_key(view.cluster_id, self._settings))
 

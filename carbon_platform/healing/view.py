@@ -27,3 +27,5 @@ class View:
     """When the look began that saw this, in seconds since the epoch."""
     revisions: Mapping[str, Deployed] | None = None
     """The newest revision of each release that Helm has one of; None when that is not known."""
+    left_to: str = ""
+    """Who else heals something of it, which is busy then; empty when nobody does."""
