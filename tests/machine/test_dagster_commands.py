@@ -104,8 +104,9 @@ def test_in_another_project_a_component_is_what_its_own_file_says(shop: Project)
 
 def test_what_is_not_set_or_stands_twice_is_told_with_its_file(shop: Project) -> None:
     del shop.environment["SHOP_CACHE_SIZE"]
-    told = shop("dg", "check", "defs", code=1)
-    assert re.search(r"defs/redis/defs\.yaml:9: environment variable SHOP_CACHE_SIZE is not set", told)
+    for command, code in ((("dg", "check", "defs"), 1), (("carbon", "status"), 2)):
+        told = shop(*command, code=code)
+        assert re.search(r"defs/redis/defs\.yaml:9: environment variable SHOP_CACHE_SIZE is not set", told)
     shutil.copytree(shop.folder / "shop" / "defs" / "redis", shop.folder / "shop" / "defs" / "more" / "redis")
     shop.environment["SHOP_CACHE_SIZE"] = "64Mi"
     told = shop("dg", "check", "defs", code=1)
@@ -203,6 +204,21 @@ def defs() -> dg.Definitions:
 """
 
 
+INSTANCE = """
+from carbon_platform.instance import prepare_instance
+from carbon_platform.settings import settings
+import dagster
+prepare_instance(settings())
+with dagster.DagsterInstance.get() as instance:
+    print(instance.auto_materialize_use_sensors, type(instance.compute_log_manager).__name__)
+"""
+
+
+def test_data_assets_have_automation_and_their_output_where_they_are_served(shop: Project, here: Project) -> None:
+    assert shop("python", "-c", INSTANCE) == "True LocalComputeLogManager\n"
+    assert here("python", "-c", INSTANCE) == "False NoOpComputeLogManager\n"
+
+
 @pytest.mark.parametrize("merged", [False, True], ids=["by carbon ui", "by the project"])
 def test_operations_are_served_once_whoever_merges_them(shop: Project, merged: bool) -> None:
     del shop.environment["PYTHONPATH"]
@@ -230,3 +246,106 @@ def test_a_project_without_a_module_for_dagster_is_told_which_file_it_looks_for(
     (shop.folder / "shop" / "definitions.py").unlink()
     told = shop("python", "-c", SERVED, code=1)
     assert f"{shop.folder}/shop/definitions.py: ModuleNotFoundError: No module named 'shop.definitions'" in told
+
+
+VARIABLES = """
+import dagster as dg
+
+
+@dg.template_var
+def team() -> str:
+    return "sessions"
+
+
+@dg.template_var
+def slow() -> str:
+    return "50s"
+
+
+@dg.template_var
+def size(context: dg.ComponentLoadContext):
+    return lambda factor: f"{factor * 32}Mi of {context.path.name}"
+"""
+USING = """
+type: shop.components.TeamRelease
+template_vars_module: .variables
+attributes:
+  title: "{{ team }} of {{ env.USER_OF_SHOP }}"
+  group: shop
+  namespace: shop
+  chart: {path: charts/cache}
+  deadline: "{{ slow }}"
+  values:
+    size: "{{ size(4) }}"
+    kept: '{{ include "x" . }} {{ namespace }}'
+"""
+REDIS = """
+from carbon_platform.settings import settings
+from carbon_platform.spec.load import load_platform
+redis = load_platform(settings()).components["redis"]
+print(redis.title, redis.deadline, redis.release.values["size"], redis.release.values["kept"], sep="|")
+"""
+
+
+@pytest.fixture
+def templated(shop: Project) -> Project:
+    """Its redis takes values from functions of the project."""
+    folder = shop.folder / "shop" / "defs" / "redis"
+    (folder / "variables.py").write_text(VARIABLES, encoding="utf-8")
+    (folder / "defs.yaml").write_text(USING, encoding="utf-8")
+    shop.environment["USER_OF_SHOP"] = "ann"
+    return shop
+
+
+def test_template_variables_are_the_same_for_dagster_and_the_command_line(templated: Project) -> None:
+    templated("dg", "check", "yaml")
+    assert templated.assets()["redis"]["description"].startswith("sessions of ann.")
+    del templated.environment["PYTHONPATH"]
+    assert templated("python", "-c", REDIS) == 'sessions of ann|50.0|128Mi of redis|{{ include "x" . }} shop\n'
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "told"),
+    [
+        ("raise LookupError('no inventory')", 3, r"variables\.py:\d+: LookupError: no inventory"),
+        (
+            "@dg.template_var\ndef size():\n    return lambda n: n / 0",
+            11,
+            r"\{\{ size\(4\) \}\} can't be .*division by zero",
+        ),
+        ("dg.template_var(size)\ndef slow(): ...", 9, r"deadline: "),
+    ],
+)
+def test_a_template_variable_that_cannot_be_had_is_told_with_file_and_line(
+    templated: Project, written: str, line: int, told: str
+) -> None:
+    variables = templated.folder / "shop" / "defs" / "redis" / "variables.py"
+    variables.write_text(f"{VARIABLES}\n\n{written}\n", encoding="utf-8")
+    said = templated("python", "-c", REDIS, code=1)
+    assert re.search(rf"defs/redis/defs\.yaml:{line}: .*{told}", said), said
+
+
+def test_a_component_made_in_python_is_refused_with_its_file(shop: Project) -> None:
+    text = """
+import dagster as dg
+
+from carbon_platform.components import HelmRelease
+
+
+@dg.component_instance
+def cache(context: dg.ComponentLoadContext) -> HelmRelease:
+    return HelmRelease("redis")
+"""
+    (shop.folder / "shop" / "defs" / "cache.py").write_text(text, encoding="utf-8")
+    told = shop("dg", "check", "defs", code=1)
+    assert f"{shop.folder}/shop/defs/cache.py makes a component of Carbon's in Python" in told
+
+
+def test_files_of_others_are_theirs_however_many_components_they_hold(shop: Project) -> None:
+    nothing = "type: dagster.DefsFolderComponent\nattributes: {}\n"
+    folder = shop.folder / "shop" / "defs"
+    for name, text in (("two", f"{nothing}---\n{nothing}"), ("short", nothing)):
+        (folder / name).mkdir()
+        (folder / name / "defs.yaml").write_text(text, encoding="utf-8")
+    (folder / "redis" / "defs.yaml").rename(folder / "redis" / "defs.yml")
+    assert shop("python", "-c", REDIS.replace('redis.release.values["kept"]', "redis.key")).endswith("|64Mi|redis\n")
