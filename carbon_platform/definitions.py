@@ -55,7 +55,8 @@ def _own(project: Project) -> dg.Definitions:
     except Exception as error:
         root = _root(error)
         if isinstance(root, CarbonError):
-            raise root from error
+            # As a new one: an error that is its own cause's cause is told without end.
+            raise ConfigurationError(root.summary, root.cause, root.fix, root.evidence) from error
         raise ConfigurationError(
             f"the definitions of {project.root} can't be loaded",
             f"{_place(root, project)}: {type(root).__name__}: {root}",

@@ -56,7 +56,8 @@ class Watcher:
         elif not view.unreachable and self._view.unreachable not in {"", View.unreachable}:
             _LOG.warning("the platform is seen again")
         if view.left_to != self._view.left_to:
-            _LOG.warning("healing is left to %s", view.left_to or "nobody else any more")
+            told = f"{view.left_to} heals it, this process does not" if view.left_to else "this process heals it again"
+            _LOG.warning("the platform: %s", told)
         changed, self._view = view != self._view, view
         if changed:
             self._changed.set()

@@ -98,10 +98,11 @@ def load_platform(settings: Settings) -> Platform:
 def _by_key(found: Sequence[Path], settings: Settings) -> tuple[dict[str, Path], list[Problem]]:
     """The file of each component, alphabetically; and those that define one a second time.
 
-    Raises ConfigurationError for a folder without any.
+    Raises ConfigurationError for a folder without any, but for a dg project's own, which may hold data assets alone
+    that need the components of other folders.
     """
     for folder in settings.definitions:
-        if not any(file.is_relative_to(folder) for file in found):
+        if not any(file.is_relative_to(folder) for file in found) and not (found and project_with(folder)):
             raise ConfigurationError(
                 f"no component is defined in {folder}",
                 "there is no defs.yaml with a type of Carbon's in it",

@@ -337,8 +337,9 @@ def cache(context: dg.ComponentLoadContext) -> HelmRelease:
     return HelmRelease("redis")
 """
     (shop.folder / "shop" / "defs" / "cache.py").write_text(text, encoding="utf-8")
-    told = shop("dg", "check", "defs", code=1)
-    assert f"{shop.folder}/shop/defs/cache.py makes a component of Carbon's in Python" in told
+    for command in (("dg", "check", "defs"), ("python", "-c", SERVED)):
+        told = shop(*command, code=1)
+        assert f"{shop.folder}/shop/defs/cache.py makes a component of Carbon's in Python" in told
 
 
 def test_files_of_others_are_theirs_however_many_components_they_hold(shop: Project) -> None:
