@@ -1,6 +1,6 @@
-"""Who heals what: each book of incidents has a Lease that says so, and gives way to an earlier one that is kept up.
+"""Who heals what: each platform in each book of incidents has a Lease, and gives way to an earlier one that is kept up.
 
-Those who share a book share its Lease, and each attempt is claimed once in the book. Of those with books of their own,
+Those who share both share the Lease, and each attempt is claimed once in the book. Of those with books of their own,
 on whatever machine, the one whose Lease the cluster made first heals what both know.
 """
 
@@ -96,10 +96,10 @@ class Healers:
 
 
 def _name(settings: Settings) -> str:
-    """One for each book. No Lease of a release has such a name."""
+    """One for each platform in each book. No Lease of a release has such a name."""
     me = this_process()
-    book = f"{me.host} {me.boot} {settings.state.absolute()}"
-    return f"carbon.healer-{hashlib.sha256(book.encode()).hexdigest()[:12]}"
+    told = [me.host, me.boot, *map(str, (settings.state.absolute(), *settings.definitions))]
+    return f"carbon.healer-{hashlib.sha256(' '.join(told).encode()).hexdigest()[:12]}"
 
 
 def release_key(component: Component) -> str:
