@@ -6,69 +6,17 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import tenacity
 
 from carbon_platform.local.ports import free_ports
+from tests.machine.projects import BIN, ROOT, SERVED, Project
 
-BIN = Path(sys.executable).parent
-ROOT = Path(__file__).parents[2]
-SHOP = Path(__file__).parents[1] / "projects" / "shop"
-_SECONDS = 120
 _STARTED_SECONDS = 60.0
-
-
-class Project:
-    """A Dagster project, and a shell in it without any setting of Carbon's or Dagster's."""
-
-    def __init__(self, folder: Path, home: Path, **environment: str) -> None:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("CARBON_", "DAGSTER_"))}
-        self.folder = folder
-        self.environment = {**kept, "HOME": str(home), "PYTHONPATH": str(folder), **environment}
-
-    def __call__(self, *command: str, code: int = 0) -> str:
-        """Everything that the command printed."""
-        done = self._run(command, code)
-        return done.stdout + done.stderr
-
-    def json(self, *command: str) -> Any:
-        """What the command printed as JSON."""
-        return json.loads(self._run((*command, "--json"), 0).stdout)
-
-    def _run(self, command: tuple[str, ...], code: int) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [BIN / command[0], *command[1:]],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
-        return done
-
-    def assets(self) -> dict[str, Any]:
-        """Every asset, as `dg list defs` tells of it."""
-        return {one["asset_key"]: one for one in self.json("dg", "list", "defs")["assets"]}
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Project:
-    return Project(ROOT, tmp_path)
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Project:
-    shutil.copytree(SHOP, tmp_path / "shop", ignore=shutil.ignore_patterns("__pycache__"))
-    return Project(tmp_path / "shop", tmp_path, SHOP_CACHE_SIZE="64Mi")
 
 
 @pytest.mark.parametrize(
@@ -185,13 +133,6 @@ def test_the_project_is_served_as_dagster_shows_it_with_nothing_set(served: str)
     assert {"key": "tier", "value": "gold"} in shown["redis"]["tags"], "post_processing is Dagster's"
 
 
-SERVED = """
-from carbon_platform.definitions import defs
-repository = defs().get_repository_def()
-names = [one.name for one in (*repository.sensor_defs, *repository.schedule_defs)]
-checks = [f"{key.asset_key.to_user_string()}:{key.name}" for key in repository.asset_graph.asset_check_keys]
-print(*sorted(names), *sorted(checks))
-"""
 OPERATIONS = """
 import dagster as dg
 
@@ -246,107 +187,3 @@ def test_a_project_without_a_module_for_dagster_is_told_which_file_it_looks_for(
     (shop.folder / "shop" / "definitions.py").unlink()
     told = shop("python", "-c", SERVED, code=1)
     assert f"{shop.folder}/shop/definitions.py: ModuleNotFoundError: No module named 'shop.definitions'" in told
-
-
-VARIABLES = """
-import dagster as dg
-
-
-@dg.template_var
-def team() -> str:
-    return "sessions"
-
-
-@dg.template_var
-def slow() -> str:
-    return "50s"
-
-
-@dg.template_var
-def size(context: dg.ComponentLoadContext):
-    return lambda factor: f"{factor * 32}Mi of {context.path.name}"
-"""
-USING = """
-type: shop.components.TeamRelease
-template_vars_module: .variables
-attributes:
-  title: "{{ team }} of {{ env.USER_OF_SHOP }}"
-  group: shop
-  namespace: shop
-  chart: {path: charts/cache}
-  deadline: "{{ slow }}"
-  values:
-    size: "{{ size(4) }}"
-    kept: '{{ include "x" . }} {{ namespace }}'
-"""
-REDIS = """
-from carbon_platform.settings import settings
-from carbon_platform.spec.load import load_platform
-redis = load_platform(settings()).components["redis"]
-print(redis.title, redis.deadline, redis.release.values["size"], redis.release.values["kept"], sep="|")
-"""
-
-
-@pytest.fixture
-def templated(shop: Project) -> Project:
-    """Its redis takes values from functions of the project."""
-    folder = shop.folder / "shop" / "defs" / "redis"
-    (folder / "variables.py").write_text(VARIABLES, encoding="utf-8")
-    (folder / "defs.yaml").write_text(USING, encoding="utf-8")
-    shop.environment["USER_OF_SHOP"] = "ann"
-    return shop
-
-
-def test_template_variables_are_the_same_for_dagster_and_the_command_line(templated: Project) -> None:
-    templated("dg", "check", "yaml")
-    assert templated.assets()["redis"]["description"].startswith("sessions of ann.")
-    del templated.environment["PYTHONPATH"]
-    assert templated("python", "-c", REDIS) == 'sessions of ann|50.0|128Mi of redis|{{ include "x" . }} shop\n'
-
-
-@pytest.mark.parametrize(
-    ("written", "line", "told"),
-    [
-        ("raise LookupError('no inventory')", 3, r"variables\.py:\d+: LookupError: no inventory"),
-        (
-            "@dg.template_var\ndef size():\n    return lambda n: n / 0",
-            11,
-            r"\{\{ size\(4\) \}\} can't be .*division by zero",
-        ),
-        ("dg.template_var(size)\ndef slow(): ...", 9, r"deadline: "),
-    ],
-)
-def test_a_template_variable_that_cannot_be_had_is_told_with_file_and_line(
-    templated: Project, written: str, line: int, told: str
-) -> None:
-    variables = templated.folder / "shop" / "defs" / "redis" / "variables.py"
-    variables.write_text(f"{VARIABLES}\n\n{written}\n", encoding="utf-8")
-    said = templated("python", "-c", REDIS, code=1)
-    assert re.search(rf"defs/redis/defs\.yaml:{line}: .*{told}", said), said
-
-
-def test_a_component_made_in_python_is_refused_with_its_file(shop: Project) -> None:
-    text = """
-import dagster as dg
-
-from carbon_platform.components import HelmRelease
-
-
-@dg.component_instance
-def cache(context: dg.ComponentLoadContext) -> HelmRelease:
-    return HelmRelease("redis")
-"""
-    (shop.folder / "shop" / "defs" / "cache.py").write_text(text, encoding="utf-8")
-    for command in (("dg", "check", "defs"), ("python", "-c", SERVED)):
-        told = shop(*command, code=1)
-        assert f"{shop.folder}/shop/defs/cache.py makes a component of Carbon's in Python" in told
-
-
-def test_files_of_others_are_theirs_however_many_components_they_hold(shop: Project) -> None:
-    nothing = "type: dagster.DefsFolderComponent\nattributes: {}\n"
-    folder = shop.folder / "shop" / "defs"
-    for name, text in (("two", f"{nothing}---\n{nothing}"), ("short", nothing)):
-        (folder / name).mkdir()
-        (folder / name / "defs.yaml").write_text(text, encoding="utf-8")
-    (folder / "redis" / "defs.yaml").rename(folder / "redis" / "defs.yml")
-    assert shop("python", "-c", REDIS.replace('redis.release.values["kept"]', "redis.key")).endswith("|64Mi|redis\n")
