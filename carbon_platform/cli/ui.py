@@ -239,12 +239,12 @@ _LOADED = """{workspaceOrError {... on Workspace {locationEntries {locationOrLoa
 
 
 def _not_loaded(messages: Sequence[str], logs: Path) -> CarbonError:
-    """Why Dagster can't load the platform: in Carbon's own words, where one of the errors is Carbon's."""
+    """Why Dagster can't load the platform: in Carbon's own words, or the innermost of the errors."""
     ours = f"{ConfigurationError.__module__}.{ConfigurationError.__qualname__}: "
     for message in messages:
         if message.startswith(ours):
             return ConfigurationError.read(message.removeprefix(ours))
-    return CarbonError("Dagster can't load the platform", messages[0], f"see {logs}")
+    return CarbonError("Dagster can't load the platform", messages[-1].strip(), f"see {logs}")
 
 
 def _await(port: int, logs: Path) -> None:
