@@ -202,7 +202,8 @@ class Healer:
         def may(by: str, at: float) -> bool:
             asker = Writer.parse(by)
             after = _UNSTARTED_SECONDS if asker == me or dead(asker, me) else _SILENT_SECONDS
-            return not 0 <= now - at <= after  # a clock that was set back tells nothing
+            # A look may have begun a moment before another process asked; a clock that was set back tells nothing.
+            return not -_UNSTARTED_SECONDS <= now - at <= after
 
         return book.ask(incident, number, str(me), now, may)
 
