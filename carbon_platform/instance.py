@@ -6,10 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from carbon_platform.environment import SHIPPED
 from carbon_platform.errors import ConfigurationError
 from carbon_platform.settings import Settings
 
 _CONFIGURATION = Path(__file__).with_name("dagster.yaml")
+_COMPONENTS_ALONE = Path(__file__).with_name("dagster_components.yaml")
+"""What only data assets need is off. Those of another project have Dagster's own defaults."""
 
 
 def prepare_instance(settings: Settings) -> Path:
@@ -21,6 +24,8 @@ def prepare_instance(settings: Settings) -> Path:
     home = Path(chosen) if chosen else settings.dagster_home
     target = home / "dagster.yaml"
     wanted = _CONFIGURATION.read_bytes()
+    if settings.project is None or settings.project.definitions == SHIPPED:
+        wanted += b"\n" + _COMPONENTS_ALONE.read_bytes()
     try:
         if not chosen and not (target.is_file() and target.read_bytes() == wanted):
             home.mkdir(mode=0o700, parents=True, exist_ok=True)

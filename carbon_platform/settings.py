@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from carbon_platform.environment import (
+    SHIPPED,
     Environment,
     Environments,
     choose,
@@ -17,7 +18,7 @@ from carbon_platform.environment import (
     read_environments,
 )
 from carbon_platform.errors import ConfigurationError
-from carbon_platform.project import definitions_of
+from carbon_platform.project import Project, project_of, project_with
 
 _IN_FILE = "in environments.yaml, and choose it with --env NAME or CARBON_ENV=NAME"
 _GONE = {
@@ -108,7 +109,17 @@ class Settings(BaseSettings):
     @functools.cached_property
     def _own_definitions(self) -> tuple[Path, ...]:
         """Those of the dg project that this process was started in; else those that come with Carbon."""
-        return folders([str(definitions_of(Path.cwd()) or "shipped")], Path())
+        project = project_of(Path.cwd())
+        return folders([str((project and project.definitions) or "shipped")], Path())
+
+    @functools.cached_property
+    def project(self) -> Project | None:
+        """The dg project that the definitions are of: the first of which a folder is; None when they are of none.
+
+        The one that comes with Carbon, which is one in a checkout only, gives way to any other.
+        """
+        ordered = sorted(self.definitions, key=lambda folder: folder == SHIPPED)
+        return next((project for folder in ordered if (project := project_with(folder))), None)
 
     @property
     def state(self) -> Path:

@@ -106,6 +106,14 @@ def read(file: Path) -> Source | Problem:
     return Source(file, data, node)
 
 
+def every_document(file: Path) -> list[Any]:
+    """All YAML documents of a file; none when one of them can't be read."""
+    try:
+        return list(yaml.load_all(file.read_text(encoding="utf-8"), _Loader))
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+
+
 class Strict(BaseModel):
     """Unknown keys are errors: a typo must never be a silent default."""
 

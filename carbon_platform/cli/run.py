@@ -39,7 +39,8 @@ _HALF_WAY = {
 
 def asset_job() -> ReconstructableJob:
     """The job that materializes any selection of the platform's assets, as Dagster's own processes load it."""
-    repository = ReconstructableRepository.for_module(carbon_platform.definitions.__name__, "defs")
+    module, function = carbon_platform.definitions.__name__, carbon_platform.definitions.alone.__name__
+    repository = ReconstructableRepository.for_module(module, function)
     return repository.get_reconstructable_job(IMPLICIT_ASSET_JOB_NAME)
 
 

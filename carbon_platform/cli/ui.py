@@ -5,13 +5,15 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from json import dumps
 from pathlib import Path
 from typing import IO
 
@@ -19,10 +21,12 @@ from carbon_platform.cli.ask import ask
 from carbon_platform.cli.present import console, errors, print_json_line
 from carbon_platform.cli.taken import taken
 from carbon_platform.errors import CarbonError, ConfigurationError, Unreachable
+from carbon_platform.healing.healers import give_back, healers_before
 from carbon_platform.instance import prepare_instance
 from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.load import load_platform
+from carbon_platform.spec.platform import Platform
 
 _READY_SECONDS = 90.0
 _PR_SET_PDEATHSIG = 1
@@ -46,7 +50,7 @@ childlogdir={logs}
 programs=code,web,daemon
 
 [program:code]
-command={python} -m carbon_platform.code_server api grpc --module-name carbon_platform.definitions --location-name carbon --host 127.0.0.1 --port {code_port}
+command={python} -m carbon_platform.code_server api grpc --module-name carbon_platform.definitions --location-name {location} --lazy-load-user-code --host 127.0.0.1 --port {code_port}
 priority=1
 
 [program:web]
@@ -77,7 +81,8 @@ ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
 }
 
-_WORKSPACE = "load_from:\n  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: carbon}}\n"
+_LOCATION = "carbon"
+"""The code location of a platform that is no dg project."""
 
 
 def run(port: int, *, yes: bool, json: bool) -> int:
@@ -85,8 +90,8 @@ def run(port: int, *, yes: bool, json: bool) -> int:
 
     Raises ConfigurationError when it is served already, or the cluster is another environment's.
     """
-    load_platform(settings())  # a wrong defs.yaml is told here, not in a log file
-    asyncio.run(_refuse_other())
+    platform = load_platform(settings())  # a wrong defs.yaml is told here, not in a log file
+    others = asyncio.run(_other_healers(platform))
     environment = settings().environment
     if environment.confirm and not yes:
         ask(f"While it runs, healing changes what breaks in environment {environment.name!r} ({environment.cluster}).")
@@ -95,17 +100,20 @@ def run(port: int, *, yes: bool, json: bool) -> int:
     url = f"http://127.0.0.1:{port}"
     with _alone(settings().state / "ui.lock", url) as claim:
         _refuse_taken(port)
-        _serve(port, url, claim, json)
+        _serve(port, url, claim, others, json)
     return 0
 
 
-async def _refuse_other() -> None:
+async def _other_healers(platform: Platform) -> list[str]:
+    """Who heals it already. Raises ConfigurationError when the cluster is another environment's."""
     with contextlib.suppress(Unreachable):  # it may come back: what heals it waits for it
-        async with open_session(settings()):
-            pass
+        async with open_session(settings()) as session:
+            with contextlib.suppress(CarbonError):
+                return await healers_before(settings(), platform, session.api)
+    return []
 
 
-def _serve(port: int, url: str, claim: IO[str], json: bool) -> None:
+def _serve(port: int, url: str, claim: IO[str], others: Sequence[str], json: bool) -> None:
     logs = settings().state / "logs"  # not below DAGSTER_HOME: Dagster takes a folder of that name there for its own
     logs.mkdir(parents=True, exist_ok=True)
     with (
@@ -117,9 +125,19 @@ def _serve(port: int, url: str, claim: IO[str], json: bool) -> None:
             print_json_line({"url": url, "logs": str(logs)})
         told = errors if json else console
         told.print(f"Dagster with Carbon's platform at {url} (Ctrl-C ends it; logs in {logs})")
+        for other in others:
+            told.print(f"{other} heals this platform already: healing from here begins when that has ended")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
         told.print("ending; that takes up to a minute while something is deployed or checked")
+    asyncio.run(_give_back())
+
+
+async def _give_back() -> None:
+    """Another healer need not wait until this one was silent for long enough."""
+    with contextlib.suppress(CarbonError):
+        async with open_session(settings()) as session:
+            await give_back(settings(), session.api)
 
 
 @contextlib.contextmanager
@@ -164,9 +182,19 @@ def _free_port() -> int:
 def _configuration(folder: Path, logs: Path, port: int) -> Path:
     code_port = _free_port()
     workspace = folder / "workspace.yaml"
-    workspace.write_text(_WORKSPACE.format(port=code_port), encoding="utf-8")
+    project = settings().project
+    location = project.name if project else _LOCATION
+    server = {"host": "127.0.0.1", "port": code_port, "location_name": location}
+    workspace.write_text(dumps({"load_from": [{"grpc_server": server}]}), encoding="utf-8")
     text = _SUPERVISOR.format(
-        python=sys.executable, run=folder, logs=logs, port=port, code_port=code_port, workspace=workspace
+        python=sys.executable,
+        run=folder,
+        logs=logs,
+        port=port,
+        code_port=code_port,
+        workspace=workspace,
+        # On a command line of supervisor's, in which a percent sign begins a variable.
+        location=shlex.quote(location).replace("%", "%%"),
     )
     names = [f"stdout_logfile={logs}/{name}.log\n" for name in ("code", "web", "daemon")]
     head, *programs = text.split("\n[program:")
@@ -205,9 +233,18 @@ def _settle_in() -> None:
         Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
 
 
-_LOADED = (
-    "{workspaceOrError{... on Workspace{locationEntries{locationOrLoadError{__typename ... on PythonError{message}}}}}}"
-)
+_LOADED = """{workspaceOrError {... on Workspace {locationEntries {locationOrLoadError {
+  __typename ... on PythonError {message causes {message}}
+}}}}}"""
+
+
+def _not_loaded(messages: Sequence[str], logs: Path) -> CarbonError:
+    """Why Dagster can't load the platform: in Carbon's own words, or the innermost of the errors."""
+    ours = f"{ConfigurationError.__module__}.{ConfigurationError.__qualname__}: "
+    for message in messages:
+        if message.startswith(ours):
+            return ConfigurationError.read(message.removeprefix(ours))
+    return CarbonError("Dagster can't load the platform", messages[-1].strip(), f"see {logs}")
 
 
 def _await(port: int, logs: Path) -> None:
@@ -224,7 +261,7 @@ def _await(port: int, logs: Path) -> None:
                     if found["__typename"] == "RepositoryLocation":
                         return
                     if "Could not reach" not in found["message"] and "UNAVAILABLE" not in found["message"]:
-                        raise CarbonError("Dagster can't load the platform", found["message"], f"see {logs}")
+                        raise _not_loaded([found["message"], *(one["message"] for one in found["causes"])], logs)
             time.sleep(0.3)
     raise CarbonError(
         f"the web UI did not start within {_READY_SECONDS:g} s", f"see {logs}", "correct it, run it again"

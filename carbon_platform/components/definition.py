@@ -2,16 +2,20 @@
 
 import dataclasses
 import functools
+from pathlib import Path
+from typing import ClassVar
 
 import dagster as dg
 from pydantic import BaseModel
 
 from carbon_platform.components.asset import component_asset
 from carbon_platform.components.scaffolding import ContentScaffolder, ManifestsScaffolder, ReleaseScaffolder
+from carbon_platform.components.template_vars import Variables, template_variables
+from carbon_platform.components.written import as_written
 from carbon_platform.environment import FILE
 from carbon_platform.errors import ConfigurationError
 from carbon_platform.settings import settings
-from carbon_platform.spec.component import ContentAttributes, ManifestsAttributes, ReleaseAttributes
+from carbon_platform.spec.component import AssetAttributes, ContentAttributes, ManifestsAttributes, ReleaseAttributes
 from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
 
@@ -30,6 +34,13 @@ class PlatformComponent(dg.Component):
     """
 
     key: str
+    attributes_model: ClassVar[type[AssetAttributes]]
+    """What its attributes may say. A type that has this is Carbon's."""
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The same for Dagster."""
+        return as_written(cls.attributes_model)
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> "PlatformComponent":
@@ -37,22 +48,32 @@ class PlatformComponent(dg.Component):
 
         Raises ConfigurationError for a file that is not among the platform's definitions.
         """
-        file = (context.path / "defs.yaml").resolve()
         component = platform().components.get(context.path.name)
-        if component is not None and component.file.resolve() == file:
+        if component is not None and component.file.parent.resolve() == context.path.resolve():
             return cls(component.key)
         raise ConfigurationError(
-            f"{file} is not among the platform's definitions",
+            f"{context.path / 'defs.yaml'} is not among the platform's definitions",
             f"they are in {', '.join(map(str, settings().definitions))}",
             f"list its folder under `definitions` in {FILE}, or start Dagster in the folder of its project",
         )
+
+    @classmethod
+    def template_variables(cls, file: Path, module: str | None) -> Variables:
+        """Dagster's template variables for a file with this type. Raises TemplateVarsUnknown."""
+        return template_variables(cls, file, module)
 
     def asset_spec(self, spec: dg.AssetSpec) -> dg.AssetSpec:
         """The asset as it is shown; `spec` is what the definition says."""
         return spec
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The asset and its checks."""
+        """The asset and its checks. Raises ConfigurationError for a component that was made in Python."""
+        if context.path.is_file():
+            raise ConfigurationError(
+                f"{context.path} makes a component of Carbon's in Python",
+                "what the command line reads as well is written as YAML",
+                f"write a defs.yaml with the type {type(self).__qualname__} in a folder of its own",
+            )
         return dg.Definitions(assets=[component_asset(platform().components[self.key], self.asset_spec)])
 
 
@@ -61,10 +82,7 @@ class PlatformComponent(dg.Component):
 class HelmRelease(PlatformComponent):
     """A Helm release that is deployed, verified and healed."""
 
-    @classmethod
-    def get_model_cls(cls) -> type[BaseModel]:
-        """What its attributes may say."""
-        return ReleaseAttributes
+    attributes_model = ReleaseAttributes
 
 
 @dg.scaffold_with(ManifestsScaffolder)
@@ -72,10 +90,7 @@ class HelmRelease(PlatformComponent):
 class Manifests(PlatformComponent):
     """Plain objects that are deployed, verified and healed like a release."""
 
-    @classmethod
-    def get_model_cls(cls) -> type[BaseModel]:
-        """What its attributes may say."""
-        return ManifestsAttributes
+    attributes_model = ManifestsAttributes
 
 
 @dg.scaffold_with(ContentScaffolder)
@@ -83,7 +98,4 @@ class Manifests(PlatformComponent):
 class Content(PlatformComponent):
     """Content of a running component, kept as declared."""
 
-    @classmethod
-    def get_model_cls(cls) -> type[BaseModel]:
-        """What its attributes may say."""
-        return ContentAttributes
+    attributes_model = ContentAttributes

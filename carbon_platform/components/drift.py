@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+from dagster_async_executor import async_executor
 
 from carbon_platform.components.old_runs import forget_old_runs
 from carbon_platform.drift.compare import compare
@@ -51,7 +52,10 @@ def drift_sweep(platform: Platform) -> dg.Definitions:
         forget_old_runs(context.instance, _JOB)
 
     job = dg.define_asset_job(
-        _JOB, selection=dg.AssetSelection.checks(check), description="Compares every release with what was deployed."
+        _JOB,
+        selection=dg.AssetSelection.checks(check),
+        description="Compares every release with what was deployed.",
+        executor_def=async_executor,
     )
     schedule = dg.ScheduleDefinition(
         name=f"{_JOB}_schedule",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 from dagster._grpc.utils import default_sensor_grpc_timeout
+from dagster_async_executor import async_executor
 
 from carbon_platform.components.attempt import over_before_it_began, tags
 from carbon_platform.components.sweep import HEALTHY
@@ -36,7 +37,10 @@ def healing_sensor(platform: Platform) -> dg.SensorDefinition:
     """The sensor `heal`. Each run of its job is an ordinary materialization, tagged with incident and attempt."""
     keys = frozenset(platform.components)
     job = dg.define_asset_job(
-        "heal", selection=dg.AssetSelection.assets(*sorted(keys)), description="Heals components, and verifies them."
+        "heal",
+        selection=dg.AssetSelection.assets(*sorted(keys)),
+        description="Heals components, and verifies them.",
+        executor_def=async_executor,
     )
 
     @dg.sensor(
@@ -54,7 +58,12 @@ def healing_sensor(platform: Platform) -> dg.SensorDefinition:
             # A component that came with a definition this process has not loaded can't be asked for yet.
             if keys.issuperset(request.components) and not over_before_it_began(request, context.instance)
         ]
-        return dg.SensorResult(run_requests=requests, asset_events=list(failures(step.broken, keys)))
+        left_to = _healer().left_to() if not requests else ""
+        return dg.SensorResult(
+            run_requests=requests,
+            asset_events=list(failures(step.broken, keys)),
+            skip_reason=f"{left_to} heals it already" if left_to else None,
+        )
 
     return heal
 

@@ -1,6 +1,7 @@
 """Schedules that verify components when their defs.yaml says so."""
 
 import dagster as dg
+from dagster_async_executor import async_executor
 
 from carbon_platform.components.asset import check_names
 from carbon_platform.spec.platform import Platform
@@ -24,7 +25,7 @@ def _schedule(cron: str, keys: list[str], platform: Platform) -> dg.ScheduleDefi
     checks = [
         dg.AssetCheckKey(dg.AssetKey(key), check) for key in keys for check in check_names(platform.components[key])
     ]
-    job = dg.define_asset_job(name, selection=dg.AssetSelection.checks(*checks))
+    job = dg.define_asset_job(name, selection=dg.AssetSelection.checks(*checks), executor_def=async_executor)
     return dg.ScheduleDefinition(
         name=f"{name}_schedule",
         job=job,

@@ -4,6 +4,7 @@ import datetime
 from typing import Any
 
 import dagster as dg
+from dagster_async_executor import async_executor
 
 from carbon_platform.components.old_runs import forget_old_runs
 from carbon_platform.errors import Unreachable
@@ -52,6 +53,7 @@ def health_sweep(platform: Platform) -> dg.Definitions:
         _JOB,
         selection=dg.AssetSelection.checks(check),
         description="Runs every check of every component.",
+        executor_def=async_executor,
         # A check that hangs in a thread keeps its process alive, and with it a place among the runs.
         tags={"dagster/max_runtime": str(int(_LONGEST.total_seconds()))},
     )

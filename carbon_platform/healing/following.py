@@ -18,6 +18,7 @@ from carbon_platform.healing.conditions import Deployed
 from carbon_platform.healing.edits import Edits
 from carbon_platform.healing.explain import explain
 from carbon_platform.healing.explanations import Explanations
+from carbon_platform.healing.healers import HEALERS, Healers, release_key
 from carbon_platform.healing.settling import Settling
 from carbon_platform.healing.sources import files_below, stamp, taken_in_by
 from carbon_platform.healing.symptoms import Sign, Symptom, of_release
@@ -26,7 +27,7 @@ from carbon_platform.health.nodes import controllers_behind, silent
 from carbon_platform.health.status import may_own_pods, status
 from carbon_platform.release.desired import Desired, stored
 from carbon_platform.release.history import Revision, newest
-from carbon_platform.release.lease import holder_of, lease_name
+from carbon_platform.release.lease import LEASE, holder_of, lease_name
 from carbon_platform.release.managed_fields import writers
 from carbon_platform.release.plan import BY_HELM
 from carbon_platform.session import Session
@@ -44,7 +45,6 @@ _REVISION = ("v1", "Secret")
 _RELEASES = BY_HELM
 _WRITERS = "app.kubernetes.io/managed-by=carbon"
 _NODE = ("v1", "Node")
-_LEASE = ("coordination.k8s.io/v1", "Lease")
 _ABSENT_SECONDS = 30.0
 _MANY = 200
 """Names that a selector can hold."""
@@ -59,9 +59,15 @@ class Following:
     """
 
     def __init__(
-        self, settings: Settings, session: Session, publish: Callable[[View], None], settling: Settling
+        self,
+        settings: Settings,
+        session: Session,
+        publish: Callable[[View], None],
+        settling: Settling,
+        healers: Healers,
     ) -> None:
         self._settings, self._session, self._publish, self._settling = settings, session, publish, settling
+        self._healers = healers
         self._mirrors: dict[tuple[str, str, str], Mirror] = {}
         self._absent: dict[tuple[str, str, str], float] = {}
         """Kinds that are not there, and when they are looked for again."""
@@ -82,11 +88,14 @@ class Following:
         wake, view = asyncio.Event(), View()
         async with contextlib.AsyncExitStack() as stack:
             releases = (*_REVISION, _revisions_of(platform))
-            await self._open([releases, (*_LEASE, _WRITERS), (*_NODE, "")], stack, wake)
+            await self._open([releases, (*LEASE, _WRITERS), (*_NODE, "")], stack, wake)
+            await self._take_in(platform, releases)
+            stack.callback(asyncio.create_task(self._keep_up(platform), name="keep up the healer's lease").cancel)
             while (stamp(definition_files(self._settings)), stamp(files_below(sources))) == before:
                 wake.clear()
                 await self._take_in(platform, releases)
                 await self._open(self._kinds(), stack, wake)
+                await self._open([(*LEASE, HEALERS)], stack)
                 view = await self._look(platform)
                 self._publish(view)
                 with contextlib.suppress(TimeoutError):
@@ -127,7 +136,10 @@ class Following:
         return {(obj["apiVersion"], obj["kind"], _labels_of(obj)) for obj in objects}
 
     async def _open(
-        self, kinds: Iterable[tuple[str, str, str]], stack: contextlib.AsyncExitStack, wake: asyncio.Event
+        self,
+        kinds: Iterable[tuple[str, str, str]],
+        stack: contextlib.AsyncExitStack,
+        wake: asyncio.Event | None = None,
     ) -> None:
         """A mirror of every kind that has none; what the cluster does not have is looked for again after a while."""
         now = asyncio.get_running_loop().time()
@@ -145,7 +157,8 @@ class Following:
                 continue
             self._unserved.discard(kind[:2])
             self._mirrors[kind] = mirror
-            stack.callback(mirror.subscribe(wake.set))
+            if wake:
+                stack.callback(mirror.subscribe(wake.set))
 
     def _unknown(self, kind: tuple[str, str, str], error: CarbonError) -> None:
         """A kind that can't be served now: of its objects nothing is known, of all others everything."""
@@ -175,6 +188,23 @@ class Following:
                 return found
         return None
 
+    async def _keep_up(self, platform: Platform) -> None:
+        """Where something of it is deployed, others can see that this process heals it."""
+        releases = [release_key(component) for component in platform.components.values()]
+
+        def place() -> tuple[str, list[str]] | None:
+            deployed = [platform.components[key].namespace for key in platform.order if key in self._revisions]
+            return (deployed[0], releases) if deployed else None
+
+        await self._healers.keep_up(self._session.api, place)
+
+    def _healed_by_others(self, platform: Platform) -> dict[str, str]:
+        """Who that is, by component."""
+        mirror = self._mirrors.get((*LEASE, HEALERS))
+        by_release = self._healers.others(mirror.objects()) if mirror else {}
+        told = {key: by_release.get(release_key(component)) for key, component in platform.components.items()}
+        return {key: who for key, who in told.items() if who}
+
     async def _look(self, platform: Platform) -> View:
         for kind, mirror in list(self._mirrors.items()):
             if isinstance(mirror.failure, RequestFailed):
@@ -184,9 +214,11 @@ class Following:
                 raise mirror.failure
         began = time.time()
         why = silent(self._nodes())
+        others = self._healed_by_others(platform)
+        left_to = ", ".join(sorted(set(others.values())))
         if why:
-            return View(platform, self._session.cluster_id, why)
-        busy = {}
+            return View(platform, self._session.cluster_id, why, left_to=left_to)
+        busy = {key: f"{who}, which heals it," for key, who in others.items()}
         for key, component in platform.components.items():
             lease = self._find(lease_name(component.namespace, component.release_name))
             holder = holder_of(lease) if lease else None
@@ -209,7 +241,8 @@ class Following:
         revisions = {key: Deployed.of(revision) for key, revision in self._revisions.items()}
         symptoms = dict(zip(broken, told, strict=True))
         writes = {key: self._written(desired) for key, desired in known.items()}
-        return View(platform, self._session.cluster_id, "", symptoms, busy, self._settling.at, began, revisions, writes)
+        at, cluster = self._settling.at, self._session.cluster_id
+        return View(platform, cluster, "", symptoms, busy, at, began, revisions, writes, left_to)
 
     def _written(self, desired: Desired) -> tuple[Write, ...]:
         """What others than Carbon, Helm and the cluster's controllers wrote to its objects."""

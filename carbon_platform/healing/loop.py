@@ -83,6 +83,10 @@ class Healer:
                 return Step()
             self._watcher.wait(min(left, _LOOK_SECONDS))
 
+    def left_to(self) -> str:
+        """Who else heals something of the platform now, which is left to them; empty when nobody does."""
+        return self._watcher.view().left_to
+
     def _records(self, view: View) -> Records:
         return Records(self._settings.state / "records.db", platform_key(view.cluster_id, self._settings))
 
@@ -205,7 +209,8 @@ class Healer:
         def may(by: str, at: float) -> bool:
             asker = Writer.parse(by)
             after = _UNSTARTED_SECONDS if asker == me or dead(asker, me) else _SILENT_SECONDS
-            return not 0 <= now - at <= after  # a clock that was set back tells nothing
+            # A look may have begun a moment before another process asked; a clock that was set back tells nothing.
+            return not -_UNSTARTED_SECONDS <= now - at <= after
 
         return book.ask(incident, number, str(me), now, may)
 

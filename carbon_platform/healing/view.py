@@ -43,3 +43,5 @@ class View:
     """The newest revision of each release that Helm has one of; None when that is not known."""
     writes: Mapping[str, tuple[Write, ...]] = dataclasses.field(default_factory=dict, compare=False)
     """What others wrote to the objects of each component."""
+    left_to: str = ""
+    """Who else heals something of it, which is busy then; empty when nobody does."""

@@ -14,6 +14,7 @@ import tenacity
 
 from carbon_platform.errors import Crash, Unreachable, foreseen
 from carbon_platform.healing.following import Following
+from carbon_platform.healing.healers import Healers
 from carbon_platform.healing.settling import LONGEST_PAUSE_SECONDS, Settling
 from carbon_platform.healing.view import View
 from carbon_platform.session import open_session
@@ -31,6 +32,7 @@ class Watcher:
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
         self._settling = Settling()
+        self._healers = Healers(settings)
 
     def start(self) -> None:
         """Watch from now on, in a thread that ends with the process."""
@@ -53,6 +55,9 @@ class Watcher:
             _LOG.warning("the platform can't be seen: %s", view.unreachable)
         elif not view.unreachable and self._view.unreachable not in {"", View.unreachable}:
             _LOG.warning("the platform is seen again")
+        if view.left_to != self._view.left_to:
+            told = f"{view.left_to} heals it, this process does not" if view.left_to else "this process heals it again"
+            _LOG.warning("the platform: %s", told)
         changed, self._view = view != self._view, view
         if changed:
             self._changed.set()
@@ -65,7 +70,8 @@ class Watcher:
                     async with open_session(self._settings) as session:
                         while True:
                             retrying.statistics["attempt_number"] = 1
-                            await Following(self._settings, session, self._publish, self._settling).follow()
+                            following = Following(self._settings, session, self._publish, self._settling, self._healers)
+                            await following.follow()
                 except Exception as error:  # whatever it is: it is told, and the watch begins anew
                     if isinstance(error, Unreachable):
                         now = time.monotonic()

@@ -14,6 +14,7 @@ from carbon_platform.cluster.reach import Object
 from carbon_platform.cluster.resources import ObjectName
 from carbon_platform.errors import CarbonError, Conflict, Unreachable
 
+LEASE = ("coordination.k8s.io/v1", "Lease")
 _DURATION = 30
 """Seconds of silence after which a holder on another machine counts as dead."""
 _RENEW = 8.0
@@ -130,7 +131,7 @@ class Held:
 
 def lease_name(namespace: str, release: str) -> ObjectName:
     """The Lease of a release."""
-    return ObjectName("coordination.k8s.io/v1", "Lease", namespace, f"carbon-{release}")
+    return ObjectName(*LEASE, namespace, f"carbon-{release}")
 
 
 @contextlib.asynccontextmanager
@@ -262,7 +263,7 @@ async def live_holder(api: Api, namespace: str, release: str) -> str | None:
 
 async def live_holders(api: Api, namespace: str) -> dict[str, str]:
     """Who is at work now in a namespace, by the name of the release."""
-    leases = {o["metadata"]["name"]: o for o in await api.list("coordination.k8s.io/v1", "Lease", namespace)}
+    leases = {o["metadata"]["name"]: o for o in await api.list(*LEASE, namespace)}
     ours = {name.removeprefix("carbon-"): holder_of(o) for name, o in leases.items() if name.startswith("carbon-")}
     return {release: holder for release, holder in ours.items() if holder}
 

@@ -1,7 +1,7 @@
 """The small languages of a defs.yaml: durations, schedules, and `{{ … }}` references."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
 import durationpy
@@ -11,6 +11,7 @@ from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSc
 from carbon_platform.source import nearest
 
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(h|m|s|ms))+")
+_EXPRESSION = re.compile(r"\{\{\s*([A-Za-z_]\w*)[^{}]*\}\}")
 _REFERENCE = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 
 
@@ -61,6 +62,10 @@ class UnknownReference(ValueError):
         self.path = path
 
 
+class TemplateVarsUnknown(ValueError):
+    """The template variables of a file can't be had."""
+
+
 def substitute(value: Any, names: Mapping[str, Any], path: tuple[str | int, ...] = (), *, only: str = "") -> Any:
     """Replace `{{ a.b }}` by what `names` holds under that dotted path, everywhere inside `value`.
 
@@ -68,15 +73,53 @@ def substitute(value: Any, names: Mapping[str, Any], path: tuple[str | int, ...]
     longer string it becomes text. `only`: references that begin so; others are left. Raises UnknownReference with
     what is allowed.
     """
+    return _replace(value, _REFERENCE, lambda name: name.startswith(only), lambda m, at: _lookup(m[1], names, at), path)
+
+
+def heads(value: Any) -> set[str]:
+    """The first name of every `{{ … }}` inside `value`, whatever comes after it."""
+    found: set[str] = set()
+
+    def note(match: re.Match[str], _: tuple[str | int, ...]) -> str:
+        found.add(match[1])
+        return match[0]
+
+    _replace(value, _EXPRESSION, lambda _: True, note, ())
+    return found
+
+
+def evaluate(value: Any, names: Collection[str], result: Callable[[str], Any]) -> Any:
+    """Replace each `{{ … }}` that begins with one of these names by its `result`, everywhere inside `value`.
+
+    A ValueError of `result` becomes an UnknownReference, which says where that is.
+    """
+
+    def one(match: re.Match[str], at: tuple[str | int, ...]) -> Any:
+        try:
+            return result(match[0])
+        except ValueError as error:
+            raise UnknownReference(str(error), at) from error
+
+    return _replace(value, _EXPRESSION, lambda name: name in names, one, ())
+
+
+def _replace(
+    value: Any,
+    pattern: re.Pattern[str],
+    wanted: Callable[[str], bool],
+    result: Callable[[re.Match[str], tuple[str | int, ...]], Any],
+    path: tuple[str | int, ...],
+) -> Any:
+    """Each match whose first group is wanted, replaced; one that is all of a text keeps the type of its result."""
     if isinstance(value, str):
-        whole = _REFERENCE.fullmatch(value.strip())
-        if whole and whole[1].startswith(only):
-            return _lookup(whole[1], names, path)
-        return _REFERENCE.sub(lambda m: str(_lookup(m[1], names, path)) if m[1].startswith(only) else m[0], value)
+        whole = pattern.fullmatch(value.strip())
+        if whole and wanted(whole[1]):
+            return result(whole, path)
+        return pattern.sub(lambda m: str(result(m, path)) if wanted(m[1]) else m[0], value)
     if isinstance(value, Mapping):
-        return {k: substitute(v, names, (*path, k), only=only) for k, v in value.items()}
+        return {k: _replace(v, pattern, wanted, result, (*path, k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [substitute(v, names, (*path, i), only=only) for i, v in enumerate(value)]
+        return [_replace(v, pattern, wanted, result, (*path, i)) for i, v in enumerate(value)]
     return value
 
 

@@ -14,8 +14,9 @@ from carbon_platform.checks.base import Check
 from carbon_platform.content.base import Content
 from carbon_platform.environment import FILE, Environment
 from carbon_platform.errors import ConfigurationError
+from carbon_platform.project import project_of, project_with
 from carbon_platform.settings import Settings
-from carbon_platform.source import Place, Problem, Source, nearest, read, refused, validate
+from carbon_platform.source import Place, Problem, Source, every_document, nearest, read, refused, validate
 from carbon_platform.spec import graph, registry
 from carbon_platform.spec.component import (
     ATTRIBUTES,
@@ -28,7 +29,15 @@ from carbon_platform.spec.component import (
     ManifestsAttributes,
     ReleaseAttributes,
 )
-from carbon_platform.spec.fields import UnknownReference, from_environment, merge, substitute
+from carbon_platform.spec.fields import (
+    TemplateVarsUnknown,
+    UnknownReference,
+    evaluate,
+    from_environment,
+    heads,
+    merge,
+    substitute,
+)
 from carbon_platform.spec.manifests import CHART, documents
 from carbon_platform.spec.overlay import combine, contradictions
 from carbon_platform.spec.platform import Chart, Component, Platform, Release
@@ -42,8 +51,13 @@ class _Parsed:
 
 
 def definition_files(settings: Settings) -> list[Path]:
-    """The defs.yaml files of all folders that the platform is in."""
-    return [file for folder in settings.definitions for file in sorted(folder.rglob("defs.yaml"))]
+    """The defs.yaml files of all folders that the platform is in; Dagster takes defs.yml as well."""
+    return [
+        file for folder in settings.definitions for file in sorted(folder.rglob("defs.y*ml")) if file.name in _NAMES
+    ]
+
+
+_NAMES = ("defs.yaml", "defs.yml")
 
 
 def load_platform(settings: Settings) -> Platform:
@@ -52,6 +66,9 @@ def load_platform(settings: Settings) -> Platform:
     Raises ConfigurationError listing every problem of every file, each with file, line and what is allowed.
     """
     environment = settings.environment
+    for folder in settings.definitions:
+        if project := project_with(folder):
+            project.make_importable()  # its component types are looked up by their names
     outcomes = {file: outcome for file in definition_files(settings) if (outcome := _parse(file)) is not None}
     files, problems = _by_key(list(outcomes), settings)
     parsed: dict[str, _Parsed] = {}
@@ -81,10 +98,11 @@ def load_platform(settings: Settings) -> Platform:
 def _by_key(found: Sequence[Path], settings: Settings) -> tuple[dict[str, Path], list[Problem]]:
     """The file of each component, alphabetically; and those that define one a second time.
 
-    Raises ConfigurationError for a folder without any.
+    Raises ConfigurationError for a folder without any, but for a dg project's own, which may hold data assets alone
+    that need the components of other folders.
     """
     for folder in settings.definitions:
-        if not any(file.is_relative_to(folder) for file in found):
+        if not any(file.is_relative_to(folder) for file in found) and not (found and project_with(folder)):
             raise ConfigurationError(
                 f"no component is defined in {folder}",
                 "there is no defs.yaml with a type of Carbon's in it",
@@ -122,7 +140,7 @@ def _parse(file: Path) -> _Parsed | list[Problem] | None:
     """What a file says, or what is wrong with it; None for one that is a component of something else than Carbon."""
     source = read(file)
     if isinstance(source, Problem):
-        return [source]
+        return None if _several_of_others(file) else [source]
     written_type = source.data.get("type") if isinstance(source.data, Mapping) else None
     try:
         # Something that is no name is told by the outline.
@@ -136,10 +154,52 @@ def _parse(file: Path) -> _Parsed | list[Problem] | None:
         return outline
     try:
         written = from_environment(outline.attributes, os.environ)
+        written = _with_template_vars(written, outline, source)
     except UnknownReference as error:
         return [source.problem(("attributes", *error.path), str(error))]
+    except TemplateVarsUnknown as error:
+        return [source.problem(("template_vars_module",), str(error))]
     attributes = validate(kind, written, source, ("attributes",))
     return attributes if isinstance(attributes, list) else _Parsed(source, attributes)
+
+
+def _several_of_others(file: Path) -> bool:
+    """True for what Dagster allows in a file, and has nothing to do with Carbon: components one below the other."""
+    found = every_document(file)
+    return len(found) > 1 and not any(_is_ours(document) for document in found)
+
+
+def _is_ours(document: object) -> bool:
+    named = document.get("type") if isinstance(document, Mapping) else None
+    try:
+        return isinstance(named, str) and _attributes_of(named) is not None
+    except _UnknownType:
+        return True
+
+
+def _with_template_vars(attributes: Mapping[str, Any], outline: DefsFile, source: Source) -> Any:
+    """The attributes, with Dagster's template variables evaluated as Dagster does.
+
+    Dagster is imported for that where there may be such variables, and else it is not.
+    """
+    module = outline.template_vars_module
+    anywhere = outline.type not in ATTRIBUTES or _folder_with_variables(source.file)
+    if heads(attributes) <= _OWN_NAMES or not (module or (anywhere and project_of(source.file.absolute()))):
+        return attributes
+    where, _, name = outline.type.rpartition(".")
+    component = getattr(importlib.import_module(where), name)
+    variables = component.template_variables(source.file, module)
+    return evaluate(attributes, variables.names, variables.result)
+
+
+_OWN_NAMES = {"env", "domain", "environment", "namespace", "values"}
+
+
+def _folder_with_variables(file: Path) -> bool:
+    """Whether a folder above may have template variables for all that is in it."""
+    above = [folder / name for folder in file.parent.parents for name in _NAMES]
+    found = [read(one) for one in above if one.is_file()]
+    return any(isinstance(one, Source) and "template_vars_module" in (one.data or ()) for one in found)
 
 
 class _UnknownType(ValueError):
@@ -162,7 +222,7 @@ def _attributes_of(dotted: str) -> type[AssetAttributes] | None:
     except Exception:  # a module of somebody else's: Dagster tells what is wrong with it
         found = None
     if found is not None:
-        takes = found.get_model_cls() if hasattr(found, "get_model_cls") else None
+        takes = getattr(found, "attributes_model", None)
         return takes if isinstance(takes, type) and issubclass(takes, AssetAttributes) else None
     near = nearest(dotted, ATTRIBUTES)
     if near != _NOTHING_NEAR or dotted.startswith(_OURS):

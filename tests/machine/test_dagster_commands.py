@@ -6,69 +6,17 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import tenacity
 
 from carbon_platform.local.ports import free_ports
+from tests.machine.projects import BIN, ROOT, SERVED, Project
 
-BIN = Path(sys.executable).parent
-ROOT = Path(__file__).parents[2]
-SHOP = Path(__file__).parents[1] / "projects" / "shop"
-_SECONDS = 120
 _STARTED_SECONDS = 60.0
-
-
-class Project:
-    """A Dagster project, and a shell in it without any setting of Carbon's or Dagster's."""
-
-    def __init__(self, folder: Path, home: Path, **environment: str) -> None:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("CARBON_", "DAGSTER_"))}
-        self.folder = folder
-        self.environment = {**kept, "HOME": str(home), "PYTHONPATH": str(folder), **environment}
-
-    def __call__(self, *command: str, code: int = 0) -> str:
-        """Everything that the command printed."""
-        done = self._run(command, code)
-        return done.stdout + done.stderr
-
-    def json(self, *command: str) -> Any:
-        """What the command printed as JSON."""
-        return json.loads(self._run((*command, "--json"), 0).stdout)
-
-    def _run(self, command: tuple[str, ...], code: int) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [BIN / command[0], *command[1:]],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
-        return done
-
-    def assets(self) -> dict[str, Any]:
-        """Every asset, as `dg list defs` tells of it."""
-        return {one["asset_key"]: one for one in self.json("dg", "list", "defs")["assets"]}
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Project:
-    return Project(ROOT, tmp_path)
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Project:
-    shutil.copytree(SHOP, tmp_path / "shop", ignore=shutil.ignore_patterns("__pycache__"))
-    return Project(tmp_path / "shop", tmp_path, SHOP_CACHE_SIZE="64Mi")
 
 
 @pytest.mark.parametrize(
@@ -104,8 +52,9 @@ def test_in_another_project_a_component_is_what_its_own_file_says(shop: Project)
 
 def test_what_is_not_set_or_stands_twice_is_told_with_its_file(shop: Project) -> None:
     del shop.environment["SHOP_CACHE_SIZE"]
-    told = shop("dg", "check", "defs", code=1)
-    assert re.search(r"defs/redis/defs\.yaml:9: environment variable SHOP_CACHE_SIZE is not set", told)
+    for command, code in ((("dg", "check", "defs"), 1), (("carbon", "status"), 2)):
+        told = shop(*command, code=code)
+        assert re.search(r"defs/redis/defs\.yaml:9: environment variable SHOP_CACHE_SIZE is not set", told)
     shutil.copytree(shop.folder / "shop" / "defs" / "redis", shop.folder / "shop" / "defs" / "more" / "redis")
     shop.environment["SHOP_CACHE_SIZE"] = "64Mi"
     told = shop("dg", "check", "defs", code=1)
@@ -137,11 +86,14 @@ def test_a_data_asset_that_needs_what_is_not_verified_says_so(shop: Project) -> 
     assert "redis is unknown, not verified: the cluster can't be reached" in told
 
 
-@pytest.fixture(params=["dg", "dagster"])
+@pytest.fixture(params=["dg dev", "dagster dev", "carbon ui"])
 def served(request: pytest.FixtureRequest, shop: Project) -> Iterator[str]:
-    """The URL of a web server that `dg dev` or `dagster dev` started in the project."""
+    """The URL of a web server that was started in the project."""
+    if request.param == "carbon ui":
+        del shop.environment["PYTHONPATH"]  # it finds the project's modules by itself
     (port,), log = free_ports(1), shop.folder / "dev.log"
-    command = [BIN / request.param, "dev", "--port", str(port)]
+    program, *arguments = request.param.split()
+    command = [BIN / program, *arguments, "--port", str(port)]
     with log.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
             command, cwd=shop.folder, env=shop.environment, stdout=out, stderr=out, start_new_session=True
@@ -149,20 +101,89 @@ def served(request: pytest.FixtureRequest, shop: Project) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
-            # They leave nothing that would have to be given back, and may have been started with SIGINT ignored.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if program == "carbon":
+                process.terminate()  # it ends in order, and removes what it made
+            else:
+                # They leave nothing that would have to be given back, and may have been started with SIGINT ignored.
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(90)
 
 
-def test_the_lineage_is_served_with_nothing_set(served: str) -> None:
-    query = json.dumps({"query": "{assetNodes {assetKey {path}}}"}).encode()
+class _NotLoadedYet(Exception):
+    """The web server answers, and shows nothing yet."""
+
+
+def test_the_project_is_served_as_dagster_shows_it_with_nothing_set(served: str) -> None:
+    owners = "owners {... on TeamAssetOwner {team}}"
+    query = json.dumps({"query": f"{{assetNodes {{assetKey {{path}} tags {{key value}} {owners}}}}}"}).encode()
     request = urllib.request.Request(f"{served}/graphql", query, {"Content-Type": "application/json"})
     for attempt in tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((urllib.error.URLError, ConnectionError)),
+        retry=tenacity.retry_if_exception_type((urllib.error.URLError, ConnectionError, _NotLoadedYet)),
         wait=tenacity.wait_fixed(0.2),
         stop=tenacity.stop_after_delay(_STARTED_SECONDS),
         reraise=True,
     ):
         with attempt, urllib.request.urlopen(request, timeout=10) as answer:
             nodes = json.load(answer)["data"]["assetNodes"]
-    assert {node["assetKey"]["path"][0] for node in nodes} == {"redis", "network", "orders", "sessions"}
+            if not nodes:
+                raise _NotLoadedYet
+    shown = {node["assetKey"]["path"][0]: node for node in nodes}
+    assert set(shown) == {"redis", "network", "orders", "sessions"}
+    assert shown["redis"]["owners"] == [{"team": "shop"}], "its type is a subclass that says how it looks"
+    assert {"key": "tier", "value": "gold"} in shown["redis"]["tags"], "post_processing is Dagster's"
+
+
+OPERATIONS = """
+import dagster as dg
+
+from carbon_platform.components import operations
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return operations()
+"""
+
+
+INSTANCE = """
+from carbon_platform.instance import prepare_instance
+from carbon_platform.settings import settings
+import dagster
+prepare_instance(settings())
+with dagster.DagsterInstance.get() as instance:
+    print(instance.auto_materialize_use_sensors, type(instance.compute_log_manager).__name__)
+"""
+
+
+def test_data_assets_have_automation_and_their_output_where_they_are_served(shop: Project, here: Project) -> None:
+    assert shop("python", "-c", INSTANCE) == "True LocalComputeLogManager\n"
+    assert here("python", "-c", INSTANCE) == "False NoOpComputeLogManager\n"
+
+
+@pytest.mark.parametrize("merged", [False, True], ids=["by carbon ui", "by the project"])
+def test_operations_are_served_once_whoever_merges_them(shop: Project, merged: bool) -> None:
+    del shop.environment["PYTHONPATH"]
+    if merged:
+        (shop.folder / "shop" / "defs" / "operations.py").write_text(OPERATIONS, encoding="utf-8")
+    told = shop("python", "-c", SERVED).split()
+    assert [name for name in told if ":" not in name] == ["drift_schedule", "heal", "health_schedule"]
+    assert {"redis:healthy", "network:healthy", "redis:in_sync", "redis:ready"} <= set(told)
+    assert len(told) == len(set(told))
+
+
+def test_what_dagster_cannot_load_of_the_project_is_told_with_file_and_line(shop: Project) -> None:
+    del shop.environment["PYTHONPATH"]
+    orders = shop.folder / "shop" / "defs" / "orders.py"
+    orders.write_text(orders.read_text(encoding="utf-8") + "\nimport ledgers\n", encoding="utf-8")
+    (port,) = free_ports(1)
+    told = shop("carbon", "ui", "--port", str(port), code=2)
+    lines = len(orders.read_text(encoding="utf-8").splitlines())
+    assert f"the definitions of {shop.folder} can't be loaded" in told
+    assert f"cause: {orders}:{lines}: ModuleNotFoundError: No module named 'ledgers'" in told
+    assert "`dg check defs` tells the same" in told
+
+
+def test_a_project_without_a_module_for_dagster_is_told_which_file_it_looks_for(shop: Project) -> None:
+    (shop.folder / "shop" / "definitions.py").unlink()
+    told = shop("python", "-c", SERVED, code=1)
+    assert f"{shop.folder}/shop/definitions.py: ModuleNotFoundError: No module named 'shop.definitions'" in told

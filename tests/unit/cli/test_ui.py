@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from carbon_platform.cli.main import main
-from carbon_platform.cli.ui import _alone
+from carbon_platform.cli.ui import _alone, _not_loaded
 from carbon_platform.errors import ConfigurationError
 from carbon_platform.local.ports import free_ports
 from tests.definitions import Definitions, environments
@@ -109,3 +109,12 @@ def test_a_taken_port_is_told_with_the_process_that_has_it(
     assert f"port {port} can't be used" in err
     assert f"(process {os.getpid()}) has it" in err
     assert "choose another with --port" in err
+
+
+def test_why_dagster_can_not_load_it_is_told_by_the_innermost_error_or_in_carbons_words(tmp_path: Path) -> None:
+    outer = "dagster._core.errors.DagsterUserCodeLoadError: Error occurred during the loading of Dagster definitions"
+    inner = "dagster._core.errors.DagsterInvalidDefinitionError: Duplicate asset key: redis\n"
+    assert _not_loaded([outer, inner], tmp_path).cause == inner.strip()
+    wrong = ConfigurationError("the definitions can't be loaded", "orders.py:7: no ledgers", "correct it")
+    told = _not_loaded([outer, f"carbon_platform.errors.ConfigurationError: {wrong}\n", inner], tmp_path)
+    assert (str(told), told.exit_code) == (str(wrong), 2)

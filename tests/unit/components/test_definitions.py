@@ -112,8 +112,8 @@ def test_two_schedules_that_read_alike_have_names_of_their_own(definitions: Defi
 
 
 def test_editors_know_what_a_component_may_say() -> None:
-    assert HelmRelease.get_model_cls() is ReleaseAttributes
-    assert Content.get_model_cls() is ContentAttributes
-    schema = ReleaseAttributes.model_json_schema()
+    assert HelmRelease.attributes_model is ReleaseAttributes
+    assert Content.attributes_model is ContentAttributes
+    schema = HelmRelease.get_model_cls().model_json_schema()
     assert schema["additionalProperties"] is False
     assert {"chart", "needs", "values", "secrets", "checks"} <= set(schema["properties"])

@@ -54,6 +54,12 @@ def test_a_run_that_never_began_is_asked_for_again_by_the_same_key(world: World)
     assert world.step(100).requests == ()
 
 
+def test_a_process_whose_look_began_before_another_asked_does_not_ask_as_well(world: World) -> None:
+    world.loses("cache")
+    one(world.step())
+    assert world.step(-0.05, world.daemon()).requests == ()
+
+
 def test_an_attempt_of_which_nothing_is_heard_for_long_has_failed(world: World) -> None:
     world.loses("cache")
     world.begins(one(world.step()), "another-machine_abcdef12_7_1")

@@ -1,5 +1,7 @@
 """The platform as an environment resolves it: what a component is, and when its digests change."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -337,3 +339,18 @@ def test_a_component_of_something_else_is_left_to_dagster(definitions: Definitio
     definitions.release("app")
     definitions.write("sales", f"type: {kind}\nattributes: {{anything: 1}}\n")
     assert set(definitions.load().components) == {"app"}
+
+
+def test_the_folder_of_a_dg_project_may_hold_data_assets_alone(
+    definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    mart = Path(__file__).parents[2] / "projects" / "mart" / "mart" / "defs"
+    definitions.chart()
+    definitions.release("app")
+    beside = Settings(defs=f"{definitions.defs}{os.pathsep}{mart}")
+    assert set(load_platform(beside).components) == {"app"}
+    assert beside.project is not None
+    assert (beside.project.name, beside.project.module) == ("mart", "mart.definitions")
+    with pytest.raises(ConfigurationError, match="no component is defined in"):
+        load_platform(Settings(defs=str(mart)))
