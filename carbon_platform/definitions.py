@@ -17,5 +17,5 @@ def defs() -> dg.Definitions:
     assets = dg.load_from_defs_folder(path_within_project=SHIPPED) if shipped else dg.Definitions()
     # Folders outside a Dagster project: the same assets, without the project around them.
     others = [c for c in platform().components.values() if not (shipped and c.file.is_relative_to(SHIPPED))]
-    beside = dg.Definitions(assets=[component_asset(component) for component in others])
+    beside = dg.Definitions(assets=[component_asset(component.key, platform()) for component in others])
     return dg.Definitions.merge(assets, beside, operations(), dg.Definitions(executor=async_executor))

@@ -53,7 +53,7 @@ class PlatformComponent(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset and its checks."""
-        return dg.Definitions(assets=[component_asset(platform().components[self.key], self.asset_spec)])
+        return dg.Definitions(assets=[component_asset(self.key, platform(), self.asset_spec)])
 
 
 @dg.scaffold_with(ReleaseScaffolder)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.instance import InstanceRef
 
 from carbon_platform.settings import settings
 
@@ -61,7 +60,8 @@ def start(name: str, look: Look, instance: dg.DagsterInstance) -> multiprocessin
     return process
 
 
-def _look(lock: Path, look: Look, ref: InstanceRef) -> None:
+def _look(lock: Path, look: Look, ref: Any) -> None:
+    """`ref`: by which another process opens the same Dagster instance."""
     signal.alarm(LONGEST_SECONDS)
     with alone(lock) as free:
         if free:

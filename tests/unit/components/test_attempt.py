@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from carbon_platform.components.attempt import over_before_it_began, tags
+from carbon_platform.components.attempt import attempt_of, over_before_it_began, tags
 from carbon_platform.healing.incidents import Book, Incident
 from carbon_platform.healing.loop import Request
 from carbon_platform.healing.symptoms import CauseKey
@@ -62,3 +62,21 @@ def test_a_run_that_is_over_ends_its_attempt_and_another_s_does_not(
     assert (incident().attempts[0].ended_at is not None) is over
     if over:
         assert incident().attempts[0].result.endswith(f"before it began: {status.value.lower()}")
+
+
+def run_of(request: Request, **more: str) -> dg.DagsterRun:
+    return dg.DagsterRun("heal", run_id=str(uuid.uuid4()), tags=tags(request), **more)
+
+
+def test_a_run_does_the_remedy_of_its_tags_and_a_person_s_has_none(request_: Request) -> None:
+    assert attempt_of(run_of(request_)).remedy is Remedy.REAPPLY
+    assert attempt_of(dg.DagsterRun("any", run_id=str(uuid.uuid4()))).remedy is None
+
+
+def test_a_healing_run_that_a_person_runs_again_is_an_ordinary_materialization(request_: Request) -> None:
+    parent = str(uuid.uuid4())
+    again = attempt_of(run_of(request_, parent_run_id=parent, root_run_id=parent))
+    assert again.remedy is None
+    with again.under_way(lambda _: None):
+        assert incident().attempts[0].started_at is None
+    assert incident().attempts[0].ended_at is None
