@@ -119,7 +119,7 @@ def test_what_hangs_or_answers_nonsense_fails_with_its_reason_and_what_works_pas
         set_(monkeypatch, check_seconds="1")
         with dg.DagsterInstance.ephemeral() as instance:
             found = swept("healthy", instance)
-    assert {key: (one.passed, one.severity.value, one.blocking) for key, one in found.items()} == {
+    assert {key: (one.passed, one.severity.value, bool(one.blocking)) for key, one in found.items()} == {
         "fine": (True, "ERROR", False),
         "hangs": (False, "ERROR", False),
         "senseless": (False, "ERROR", False),
