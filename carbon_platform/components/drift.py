@@ -60,7 +60,7 @@ def _releases(components: Platform) -> list[str]:
 
 
 async def _compared(components: Platform, keys: Sequence[str]) -> list[Drift]:
-    return await drifts([components.components[key] for key in keys], settings())
+    return await drifts(components, keys, settings())
 
 
 def evaluations(found: Iterable[Drift]) -> Iterator[dg.AssetCheckEvaluation]:
