@@ -119,26 +119,6 @@ def test_a_press_on_materialize_runs_a_component_and_verifies_it(web: WebUi, car
         web.reads(rf"^{check}\nSucceeded$")
 
 
-def test_an_asset_s_page_begins_with_where_to_open_it_and_the_runs_are_those_of_people_and_healing(
-    web: WebUi, carbon: Carbon
-) -> None:
-    carbon("up", "redis", "--redeploy")
-    web.open("/runs")
-    web.reads(r"^user: \w+@")  # the tag of who started it
-    web.reads(r"^redis$")
-    newest = web.text().split("Launched by", 1)[1].split("Success", 1)[0]
-    assert "health" not in newest
-    web.open("/assets/redis?view=events")
-    metadata = web.reads(r"(?s)^Metadata\n(.*)")[1]
-    assert metadata.startswith("open\ncarbon open redis\n")
-    assert "timing" in metadata
-    assert "seconds_" not in metadata
-    web.open("/assets/redis?view=checks&checkDetail=redis_info")
-    shown = web.reads(r"(?s)^Metadata\n(.*)")[1]
-    assert "name\tvalue" in shown or "name value" in shown
-    assert "latency_ms" in shown
-
-
 _LAUNCH = """
 mutation ($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
