@@ -1,7 +1,7 @@
 """Dagster's daemon, which begins when the code server answers.
 
 It looks at its schedules once a minute, and counts from when it first saw them: one that begins too early to see any
-leaves out the first sweeps.
+leaves out what is due first.
 """
 
 import socket

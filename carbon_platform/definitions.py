@@ -41,7 +41,7 @@ def alone() -> dg.Definitions:
 
 
 def _assets(components: Iterable[Component]) -> dg.Definitions:
-    return dg.Definitions(assets=[component_asset(component) for component in components])
+    return dg.Definitions(assets=[component_asset(component.key, platform()) for component in components])
 
 
 def _own(project: Project) -> dg.Definitions:

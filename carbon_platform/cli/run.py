@@ -1,14 +1,20 @@
 """One Dagster run in this process, and its progress on the terminal. Importing this loads Dagster."""
 
 import contextlib
+import getpass
+import os
+import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.execution.api import create_execution_plan, execute_run
+from dagster._core.snap import snapshot_from_execution_plan
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
@@ -52,6 +58,46 @@ def chosen_job(platform: Platform, keys: Sequence[str]) -> ReconstructableJob:
     return asset_job().get_subset(asset_selection={dg.AssetKey(key) for key in keys}, asset_check_selection=checks)
 
 
+def materialize(
+    platform: Platform, keys: Sequence[str], config: Mapping[str, Any], instance: dg.DagsterInstance
+) -> dg.JobExecutionResult:
+    """One run of these components, told in the list of runs with them and with who started it."""
+    job = chosen_job(platform, keys)
+    definition = job.get_definition()
+    plan = create_execution_plan(job, config)
+    # What Dagster's own function for this makes of a selection of assets has the checks of the sweeps as well.
+    run = instance.create_run(
+        job_name=definition.name,
+        run_id=None,
+        run_config=config,
+        status=None,
+        tags={"carbon/command": "up", "user": person()},
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=plan.step_keys_to_execute,
+        execution_plan_snapshot=snapshot_from_execution_plan(plan, definition.get_job_snapshot_id()),
+        job_snapshot=definition.get_job_snapshot(),
+        parent_job_snapshot=definition.get_parent_job_snapshot(),
+        asset_selection=job.asset_selection,
+        asset_check_selection=job.asset_check_selection,
+        resolved_op_selection=None,
+        op_selection=None,
+        remote_job_origin=None,
+        job_code_origin=job.get_python_origin(),
+        asset_graph=definition.asset_layer.asset_graph,
+    )
+    return execute_run(job, run, instance)
+
+
+def person() -> str:
+    """Who runs this process, and where: what the list of runs has under "Launched by"."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a numbered user of a container
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
+
+
 def execute(
     platform: Platform,
     keys: Sequence[str],
@@ -71,14 +117,9 @@ def execute(
     with dg.DagsterInstance.get() as instance, watched.shown(quiet), listening(watched.hear):
 
         def run() -> dg.JobExecutionResult:
-            return dg.execute_job(
-                chosen_job(platform, keys),
-                instance=instance,
-                # Dagster would write every event to the terminal a second time.
-                run_config={"ops": configured, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                tags={"carbon/command": "up"},
-                raise_on_error=False,
-            )
+            # Dagster would write every event to the terminal a second time.
+            loggers = {"console": {"config": {"log_level": "CRITICAL"}}}
+            return materialize(platform, keys, {"ops": configured, "loggers": loggers}, instance)
 
         try:
             run_id = _interruptible(run).run_id

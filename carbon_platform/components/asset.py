@@ -3,24 +3,24 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from carbon_platform.components.attempt import attempt_of
-from carbon_platform.errors import CarbonError
+from carbon_platform.components.metadata import description, of_check, of_materialization, page, quoted
+from carbon_platform.errors import Blocked, CarbonError
 from carbon_platform.materialization.content import materialize_content
-from carbon_platform.materialization.outcome import Options, Outcome
+from carbon_platform.materialization.outcome import Options
 from carbon_platform.materialization.progress import Event, Step, listening
 from carbon_platform.materialization.release import materialize_release
-from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.materialization.verify import verify
 from carbon_platform.records import CheckResult
 from carbon_platform.session import shared_session
 from carbon_platform.settings import settings
-from carbon_platform.spec.platform import Component
+from carbon_platform.spec.platform import Component, Platform
 
 POOL = "cluster"
 """Concurrency pool of every materialization: its limit is set on the Dagster instance."""
@@ -69,7 +69,6 @@ class MaterializeConfig(dg.Config):
     confirm: list[str] = Field(
         [], description="Words that the guard asked for, each for one object whose data would be touched."
     )
-    remedy: str = Field("", description="What healing forces; for people, `redeploy` is the one to use.")
 
 
 def check_names(component: Component) -> list[str]:
@@ -82,40 +81,47 @@ def _as_it_is(spec: dg.AssetSpec) -> dg.AssetSpec:
 
 
 def component_asset(
-    component: Component, shown: Callable[[dg.AssetSpec], dg.AssetSpec] = _as_it_is
+    key: str, platform: Platform, shown: Callable[[dg.AssetSpec], dg.AssetSpec] = _as_it_is
 ) -> dg.AssetsDefinition:
     """The asset of a component, with its checks; either can be selected alone. `shown` may change how it looks."""
-    key = dg.AssetKey(component.key)
-    spec = dg.AssetSpec(
-        key,
-        deps=[dg.AssetKey(need) for need in component.needs],
-        description=f"{component.title}. {component.description}".strip(),
-        group_name=component.group,
-        owners=list(component.owners),
-        kinds=set(component.kinds) or {"helm" if component.release else "content"},
-        tags={"carbon/environment": settings().environment.name}
-        | ({"carbon/critical": "true"} if component.critical else {}),
-        code_version=component.digest,
-        metadata={"namespace": component.namespace, "definition": dg.MetadataValue.path(str(component.file))},
-    )
+    component = platform.components[key]
+    excusable = key in platform.excusable
 
     @dg.multi_asset(
-        name=component.key,
-        specs=[shown(spec)],
+        name=key,
+        specs=[shown(_spec(component, platform))],
         check_specs=[
-            dg.AssetCheckSpec(name, asset=key, blocking=True, description=_describe(component, name))
+            dg.AssetCheckSpec(name, asset=dg.AssetKey(key), blocking=True, description=_describe(component, name))
             for name in check_names(component)
         ],
         can_subset=True,
         pool=POOL,
     )
     async def materialize(context: dg.AssetExecutionContext, config: MaterializeConfig):  # type: ignore[no-untyped-def]
-        wanted = {check.name for check in context.selected_asset_check_keys}
         # A generator would suit Dagster as well, but a failed check must not keep the others from being told.
-        for result in await _execute(component, context, config, wanted, bool(context.selected_asset_keys)):
+        for result in await _execute(component, context, config, excusable=excusable):
             yield result
 
     return materialize
+
+
+def _spec(component: Component, platform: Platform) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        component.key,
+        deps=[dg.AssetKey(need) for need in component.needs],
+        description=description(component, platform),
+        group_name=component.group,
+        owners=list(component.owners),
+        kinds=set(component.kinds) or {"kubernetes" if component.release else "content"},
+        tags={"carbon/environment": settings().environment.name}
+        | ({"carbon/critical": "true"} if component.critical else {}),
+        code_version=component.digest,
+        metadata={
+            **page(component),
+            "namespace": component.namespace,
+            "definition": dg.MetadataValue.path(str(component.file)),
+        },
+    )
 
 
 def _describe(component: Component, name: str) -> str:
@@ -125,72 +131,76 @@ def _describe(component: Component, name: str) -> str:
     return "Everything it consists of is as desired and ready." if name == "ready" else "Live is as declared."
 
 
+_Results = list[dg.MaterializeResult[Any] | dg.AssetCheckResult]
+
+
 async def _execute(
-    component: Component,
-    context: dg.AssetExecutionContext,
-    config: MaterializeConfig,
-    wanted: set[str],
-    deploy: bool,
-) -> list[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    remedy = Remedy(config.remedy) if config.remedy else None
-    options = Options(redeploy=config.redeploy, confirm=tuple(config.confirm), remedy=remedy)
+    component: Component, context: dg.AssetExecutionContext, config: MaterializeConfig, *, excusable: bool
+) -> _Results:
+    wanted = {check.name for check in context.selected_asset_check_keys}
+    attempt = attempt_of(context.run)
+    options = Options(redeploy=config.redeploy, confirm=tuple(config.confirm), remedy=attempt.remedy)
 
     def log(event: Event) -> None:
         # How it ended is in the materialization and its checks.
         if event.component == component.key and event.text and event.step is not Step.DONE:
             context.log.info(f"{event.step}: {event.text}")
 
-    attempt = attempt_of(context.run)
     try:
         with listening(log), _interruptible(), attempt.under_way(context.log.info):
             async with shared_session(settings()) as session:
-                if not deploy:
+                if not context.selected_asset_keys:
                     results = await verify(component, session)
-                    return [_check_result(component, r) for r in results if r.name in wanted]
+                    blocked = excusable and session.records.get(component.key).blocked
+                    return [_check_result(component, r, excused=blocked) for r in results if r.name in wanted]
                 materialize = materialize_release if component.release else materialize_content
                 outcome = await materialize(component, session, options)
                 attempt.came_to(outcome)
+    except Blocked as error:
+        if excusable and _among_others(context.run):
+            context.log.warning(str(error))
+            return _excused(component, error, wanted)
+        raise _failure(error) from error
     except CarbonError as error:
         raise _failure(error) from error
     checks = [_check_result(component, result) for result in outcome.checks if result.name in wanted]
-    return [dg.MaterializeResult(component.key, metadata=_metadata(outcome)), *checks]
+    return [dg.MaterializeResult(component.key, metadata=of_materialization(component, outcome)), *checks]
+
+
+def _among_others(run: dg.DagsterRun) -> bool:
+    """True when nobody asked for one component by itself: who does wants it, and that it is blocked is a failure."""
+    return run.asset_selection is None or len(run.asset_selection) > 1
+
+
+def _excused(component: Component, error: CarbonError, wanted: set[str]) -> _Results:
+    """Not materialized, so what needs it is not begun; and no failure of the rest."""
+    first = check_names(component)[0]
+    told = {"state": "blocked", "cause": error.cause, "fix": error.fix}
+    result = dg.AssetCheckResult(
+        passed=False,
+        asset_key=component.key,
+        check_name=first,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"blocked: {error.told}",
+        metadata={name: text for name, text in told.items() if text},
+    )
+    return [result] if first in wanted else []
 
 
 def _failure(error: CarbonError) -> dg.Failure:
     metadata: dict[str, Any] = {"cause": error.cause, "fix": error.fix}
     if error.evidence:
-        metadata["evidence"] = dg.MetadataValue.md("```\n" + "\n".join(error.evidence) + "\n```")
+        metadata["evidence"] = quoted(error.evidence)
     return dg.Failure(str(error), metadata={k: v for k, v in metadata.items() if v}, allow_retries=False)
 
 
-def _check_result(component: Component, result: CheckResult) -> dg.AssetCheckResult:
-    metadata: dict[str, Any] = {"detail": result.detail, "seconds": round(result.seconds, 3), **result.evidence}
-    if result.fix:
-        metadata["fix"] = result.fix
+def _check_result(component: Component, result: CheckResult, *, excused: bool = False) -> dg.AssetCheckResult:
+    warns = result.warning or (excused and not result.passed)
     return dg.AssetCheckResult(
         passed=result.passed,
         asset_key=component.key,
         check_name=result.name,
-        severity=dg.AssetCheckSeverity.WARN if result.warning else dg.AssetCheckSeverity.ERROR,
-        description=result.detail,
-        metadata=metadata,
+        severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
+        description=f"blocked: {result.detail}" if excused and not result.passed else result.detail,
+        metadata=of_check(result),
     )
-
-
-def _metadata(outcome: Outcome) -> Mapping[str, Any]:
-    """The record of a materialization; numbers as numbers, so that they are plotted over time."""
-    metadata: dict[str, Any] = {
-        "digest": outcome.digest,
-        "applied": outcome.applied,
-        "checks_passed": sum(check.passed for check in outcome.checks),
-        **{f"seconds_{step}": round(seconds, 3) for step, seconds in outcome.seconds.items()},
-    }
-    if outcome.revision is not None:
-        metadata["revision"] = outcome.revision
-    if outcome.changes:
-        metadata["changes"] = dg.MetadataValue.md("```\n" + "\n".join(outcome.changes) + "\n```")
-    if outcome.images:
-        metadata["images"] = dg.MetadataValue.json(dict(outcome.images))
-    if outcome.endpoints:
-        metadata["endpoints"] = dg.MetadataValue.json(dict(outcome.endpoints))
-    return metadata

@@ -52,6 +52,12 @@ class RunningAttempt:
         self._incident, self._number = told.get(_INCIDENT, ""), int(told.get(_NUMBER, "0"))
         self._result = Result(False)
 
+    @property
+    def remedy(self) -> Remedy | None:
+        """What the run forces; None when it heals nothing."""
+        told = self._told.get(_REMEDY)
+        return Remedy(told) if self._incident and told else None
+
     def came_to(self, outcome: Outcome) -> None:
         """How the materialization ended."""
         self._result = of_outcome(outcome)
@@ -64,8 +70,7 @@ class RunningAttempt:
                 yield
             return
         book = book_of(settings(), None)  # attempts are known by their incident alone
-        remedy = self._told.get(_REMEDY, "")
-        log(f"heals incident {self._incident}, attempt {self._number}: {remedy} ({self._told.get(_CAUSE, '')})")
+        log(f"heals incident {self._incident}, attempt {self._number}: {self.remedy} ({self._told.get(_CAUSE, '')})")
         book.started(self._incident, self._number, str(this_process()), self._run_id, time.time())
         try:
             yield
@@ -73,7 +78,7 @@ class RunningAttempt:
             self._result = of_error(foreseen(error, "the attempt crashed"))
             raise
         finally:
-            if remedy != Remedy.WAKE.value:
+            if self.remedy is not Remedy.WAKE:
                 book.ended(self._incident, self._number, self._result, time.time())
 
 
@@ -86,5 +91,5 @@ def _asker(told: Mapping[str, str]) -> str:
 
 
 def attempt_of(run: dg.DagsterRun) -> RunningAttempt:
-    """The attempt that a run is."""
-    return RunningAttempt(run.run_id, run.tags)
+    """The attempt that a run is. One that a person runs again has its tags, and is an ordinary materialization."""
+    return RunningAttempt(run.run_id, {} if run.parent_run_id else run.tags)

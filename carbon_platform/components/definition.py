@@ -74,7 +74,7 @@ class PlatformComponent(dg.Component):
                 "what the command line reads as well is written as YAML",
                 f"write a defs.yaml with the type {type(self).__qualname__} in a folder of its own",
             )
-        return dg.Definitions(assets=[component_asset(platform().components[self.key], self.asset_spec)])
+        return dg.Definitions(assets=[component_asset(self.key, platform(), self.asset_spec)])
 
 
 @dg.scaffold_with(ReleaseScaffolder)

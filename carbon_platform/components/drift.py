@@ -1,82 +1,82 @@
-"""The drift sweep: an `in_sync` check for every release, all compared at once, on a schedule."""
+"""The drift sweep: the check `in_sync` of every release, all compared at once, every ten minutes."""
 
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_async_executor import async_executor
 
-from carbon_platform.components.old_runs import forget_old_runs
-from carbon_platform.drift.compare import compare
+from carbon_platform.components.definition import platform
+from carbon_platform.components.periodic import as_result, periodic_look, report
+from carbon_platform.drift.compare import drifts
 from carbon_platform.drift.drift import Drift, ObjectDrift, Verdict
-from carbon_platform.errors import Unreachable
 from carbon_platform.release.edited import EditedField
-from carbon_platform.session import shared_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
 
 CHECK = "in_sync"
-_JOB = "drift"
+_SECONDS = 600
 _TOLD = {Verdict.IN_SYNC, Verdict.DRIFTED, Verdict.FAILED}
 """Nothing is recorded of a component that is not installed, that somebody is deploying, or whose cluster can't be
-reached: Dagster then shows the check as skipped, which is neither a pass nor a failure."""
+reached: what was known of it stays."""
 
 
-def drift_sweep(platform: Platform) -> dg.Definitions:
-    """The check `in_sync` of every release, made by one operation; its job; its schedule.
+def drift_sweep(components: Platform) -> dg.Definitions:
+    """The check `in_sync` of every release, which a person may run as well; the sensor that compares.
 
     Content compares itself, in its own asset. Any of the checks can be selected alone.
     """
-    releases = [key for key in platform.order if platform.components[key].release]
 
     @dg.multi_asset_check(
         name="drift_sweep",
         specs=[
             dg.AssetCheckSpec(CHECK, asset=key, description="Live is as it was deployed: nobody changed it since.")
-            for key in releases
+            for key in _releases(components)
         ],
         can_subset=True,
     )
     async def check(context: dg.AssetCheckExecutionContext):  # type: ignore[no-untyped-def]
         wanted = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
-        try:
-            async with shared_session(settings()) as session:
-                found = await compare([platform.components[key] for key in releases if key in wanted], session)
-        except Unreachable as error:
-            context.log.warning(f"nothing was compared: {error}")
-            found = []
+        found = await _compared(components, [key for key in _releases(components) if key in wanted])
         for drift in found:
-            if drift.verdict in _TOLD:
-                yield _result(drift)
-            else:
+            if drift.verdict not in _TOLD:
+                # No evaluation: Dagster then shows the check as skipped, which is neither a pass nor a failure.
                 context.log.info(f"{drift.component.key} was not compared: {drift.reason}")
-        forget_old_runs(context.instance, _JOB)
+        for told in evaluations(found):
+            yield as_result(told)
 
-    job = dg.define_asset_job(
-        _JOB,
-        selection=dg.AssetSelection.checks(check),
-        description="Compares every release with what was deployed.",
-        executor_def=async_executor,
-    )
-    schedule = dg.ScheduleDefinition(
-        name=f"{_JOB}_schedule",
-        job=job,
-        cron_schedule="*/10 * * * *",
-        description="Every ten minutes.",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
-    return dg.Definitions(asset_checks=[check], jobs=[job], schedules=[schedule])
+    sensor = periodic_look("drift", look, _SECONDS, "Compares every release with what was deployed, every ten minutes.")
+    return dg.Definitions(asset_checks=[check], sensors=[sensor])
 
 
-def _result(drift: Drift) -> dg.AssetCheckResult:
-    corrects = drift.component.drift.policy == "correct"
-    return dg.AssetCheckResult(
-        passed=drift.verdict is Verdict.IN_SYNC,
-        asset_key=drift.component.key,
-        check_name=CHECK,
-        severity=dg.AssetCheckSeverity.ERROR if corrects else dg.AssetCheckSeverity.WARN,
-        description=str(drift.error or drift.reason),
-        metadata=_metadata(drift),
-    )
+async def look(instance: dg.DagsterInstance, keys: Collection[str] | None = None) -> None:
+    """Compare once, and report it to the check `in_sync` of each release, or of these alone."""
+    chosen = [key for key in _releases(platform()) if keys is None or key in keys]
+    found = await _compared(platform(), chosen)
+    await asyncio.to_thread(lambda: report(evaluations(found), instance))
+
+
+def _releases(components: Platform) -> list[str]:
+    return [key for key in components.order if components.components[key].release]
+
+
+async def _compared(components: Platform, keys: Sequence[str]) -> list[Drift]:
+    return await drifts(components, keys, settings())
+
+
+def evaluations(found: Iterable[Drift]) -> Iterator[dg.AssetCheckEvaluation]:
+    """What is to be told of each that could be compared."""
+    for drift in found:
+        if drift.verdict in _TOLD:
+            corrects = drift.component.drift.policy == "correct"
+            yield dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(drift.component.key),
+                check_name=CHECK,
+                passed=drift.verdict is Verdict.IN_SYNC,
+                severity=dg.AssetCheckSeverity.ERROR if corrects else dg.AssetCheckSeverity.WARN,
+                description=str(drift.error or drift.reason),
+                metadata=_metadata(drift),
+            )
 
 
 def _metadata(drift: Drift) -> dict[str, Any]:

@@ -1,98 +1,108 @@
-"""The health sweep as one check of all components, and the schedule that runs it."""
+"""The health sweep: the check `healthy` of every component, looked at once a minute."""
 
-import datetime
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_async_executor import async_executor
 
-from carbon_platform.components.old_runs import forget_old_runs
+from carbon_platform.components.definition import platform
+from carbon_platform.components.metadata import Value, evidence, timing
+from carbon_platform.components.periodic import as_result, periodic_look, report
 from carbon_platform.errors import Unreachable
 from carbon_platform.healing.sweep import Swept, sweep
+from carbon_platform.health.state import State
+from carbon_platform.inspect.status import statuses
 from carbon_platform.session import shared_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
 
 HEALTHY = "healthy"
-_JOB = "health"
-_UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-_LONGEST = datetime.timedelta(minutes=5)
-"""A sweep that is not over by then was killed, or hangs: another may begin."""
+_SECONDS = 60
 _SETTLE_SECONDS = 4.0
 """A check that fails is tried again for so long: what one packet lost is no finding."""
 
 
-def health_sweep(platform: Platform) -> dg.Definitions:
-    """The check `healthy` of every component, made by one operation; its job; its schedule."""
+def health_sweep(components: Platform) -> dg.Definitions:
+    """The check `healthy` of every component, which a person may run as well; the sensor that sweeps."""
 
     @dg.multi_asset_check(
         name="health_sweep",
         specs=[
-            dg.AssetCheckSpec(HEALTHY, asset=key, description="Every one of its checks passes now.")
-            for key in platform.order
+            dg.AssetCheckSpec(
+                HEALTHY,
+                asset=key,
+                description="Every one of its checks passes. Looked at once a minute; told when it changes, and every "
+                "ten minutes.",
+            )
+            for key in components.order
         ],
         can_subset=True,
     )
     async def check(context: dg.AssetCheckExecutionContext):  # type: ignore[no-untyped-def]
         wanted = [key.asset_key.to_user_string() for key in context.selected_asset_check_keys]
-        try:
-            async with shared_session(settings()) as session:
-                swept = await sweep(platform, wanted, session, _SETTLE_SECONDS)
-        except Unreachable as error:
-            swept = [Swept(key, unknown=error.summary) for key in wanted]
+        swept, known = await _sweep(components, wanted)
         for one in swept:
             if one.unknown:
-                # No evaluation: Dagster then shows the check as skipped, and what was known of it stays.
+                # No evaluation: Dagster then shows the check as skipped.
                 context.log.info(f"{one.component} is unknown: {one.unknown}")
-            else:
-                yield _result(one)
-        # One run a minute would fill the disk and the list of runs.
-        forget_old_runs(context.instance, _JOB)
+        for told in evaluations(swept, known):
+            yield as_result(told)
 
-    job = dg.define_asset_job(
-        _JOB,
-        selection=dg.AssetSelection.checks(check),
-        description="Runs every check of every component.",
-        executor_def=async_executor,
-        # A check that hangs in a thread keeps its process alive, and with it a place among the runs.
-        tags={"dagster/max_runtime": str(int(_LONGEST.total_seconds()))},
-    )
-
-    @dg.schedule(
-        name=f"{_JOB}_schedule",
-        job=job,
-        cron_schedule="* * * * *",
-        description="Every minute, unless the sweep before still runs.",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
-    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        lately = datetime.datetime.now(datetime.UTC) - _LONGEST
-        unfinished = dg.RunsFilter(job_name=_JOB, statuses=_UNFINISHED, created_after=lately)
-        if context.instance.get_run_ids(unfinished, limit=1):
-            return dg.SkipReason("the sweep before still runs")
-        return dg.RunRequest()
-
-    return dg.Definitions(asset_checks=[check], jobs=[job], schedules=[schedule])
+    sensor = periodic_look("health", look, _SECONDS, "Runs every check of every component once a minute.")
+    return dg.Definitions(asset_checks=[check], sensors=[sensor])
 
 
-def _result(swept: Swept) -> dg.AssetCheckResult:
+async def look(instance: dg.DagsterInstance) -> None:
+    """Sweep once, and report it to the check `healthy` of each component."""
+    swept, known = await _sweep(platform(), platform().order)
+    await asyncio.to_thread(lambda: report(evaluations(swept, known), instance))
+
+
+Known = Mapping[str, str]
+"""Of components, what explains that they fail: that they are off, or given up."""
+
+
+async def _sweep(components: Platform, keys: Sequence[str]) -> tuple[list[Swept], Known]:
+    try:
+        async with shared_session(settings()) as session:
+            swept = await sweep(components, keys, session, _SETTLE_SECONDS)
+            failing = [one.component for one in swept if not one.unknown and not one.healthy]
+            seen = (await statuses(components, failing, settings()))[0] if failing else []
+    except Unreachable as error:
+        return [Swept(key, unknown=error.summary) for key in keys], {}
+    told = {State.OFF, State.QUARANTINED}
+    return swept, {one.component.key: f"{one.state}: {one.reason}" for one in seen if one.state in told}
+
+
+def evaluations(swept: Sequence[Swept], known: Known) -> Iterator[dg.AssetCheckEvaluation]:
+    """What is to be told of each. Nothing of what is unknown: what was known of it stays."""
+    for one in swept:
+        if not one.unknown:
+            yield _evaluation(one, known.get(one.component, ""))
+
+
+def _evaluation(swept: Swept, state: str) -> dg.AssetCheckEvaluation:
     failed = [check for check in swept.checks if check.failed]
     lines = [f"{check.name}: {check.detail}" for check in failed]
-    metadata: dict[str, Any] = {
-        "checks_passed": len(swept.checks) - len(failed),
-        "checks": len(swept.checks),
-        **{f"seconds_{check.name}": round(check.seconds, 3) for check in swept.checks},
-    }
-    if failed:
-        metadata["cause"] = "\n".join(lines)
-        metadata["fix"] = next((check.fix for check in failed if check.fix), "")
-        told = [f"{check.name}: {name} {value}" for check in failed for name, value in check.evidence.items()]
-        metadata |= {"evidence": "\n".join(told)} if told else {}
-    return dg.AssetCheckResult(
-        passed=swept.healthy,
-        asset_key=swept.component,
+    off = state.startswith(State.OFF)
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(swept.component),
         check_name=HEALTHY,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(lines) or f"all {len(swept.checks)} checks passed",
-        metadata=metadata,
+        passed=swept.healthy,
+        severity=dg.AssetCheckSeverity.WARN if off else dg.AssetCheckSeverity.ERROR,
+        description=state or "; ".join(lines) or f"all {len(swept.checks)} checks passed",
+        metadata=_metadata(swept, state),
     )
+
+
+def _metadata(swept: Swept, state: str) -> dict[str, Any]:
+    failed = [check for check in swept.checks if check.failed]
+    told: dict[str, Any] = {"state": state} if state else {}
+    if failed:
+        told["cause"] = "\n".join(f"{check.name}: {check.detail}" for check in failed)
+        told["fix"] = next((check.fix for check in failed if check.fix), "") or f"carbon doctor {swept.component}"
+        said: dict[str, Value] = {f"{c.name}: {name}": value for c in failed for name, value in c.evidence.items()}
+        told |= evidence(said)
+    counts = {"checks_passed": len(swept.checks) - len(failed), "checks": len(swept.checks)}
+    return told | counts | timing({check.name: check.seconds for check in swept.checks})

@@ -154,7 +154,11 @@ class AssetAttributes(Strict):
     description: str = ""
     group: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="What it is shown with; any name.")
     owners: list[str] = Field(default_factory=list)
-    kinds: list[str] = Field(default_factory=list, description="Up to two words shown as badges in the lineage.")
+    kinds: list[str] = Field(
+        default_factory=list,
+        max_length=3,
+        description="Words shown as badges in the lineage; Dagster has icons for many products.",
+    )
     critical: bool = Field(False, description="Counts among the critical services.")
     namespace: str = Field(pattern=DNS_LABEL)
     needs: list[str] = Field(default_factory=list)

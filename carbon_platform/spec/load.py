@@ -315,7 +315,7 @@ def _resolve(key: str, one: _Parsed, environment: Environment) -> Component | li
         description=attributes.description,
         group=attributes.group,
         owners=tuple(attributes.owners),
-        kinds=tuple(attributes.kinds) or (("manifests",) if isinstance(attributes, ManifestsAttributes) else ()),
+        kinds=tuple(attributes.kinds),
         critical=attributes.critical,
         namespace=attributes.namespace,
         needs=tuple(overlay.needs if overlay.needs is not None else attributes.needs),

@@ -17,7 +17,7 @@ EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiproce
 @dg.definitions
 def defs() -> dg.Definitions:
     """The assets alone."""
-    assets = [component_asset(component) for component in platform().components.values()]
+    assets = [component_asset(key, platform()) for key in platform().components]
     return dg.Definitions(assets=assets, executor=EXECUTORS[os.environ["TEST_EXECUTOR"]])
 
 

@@ -1,21 +1,28 @@
-"""The sweeps in a test's own process, as Dagster runs them, and what it keeps of them."""
+"""The sweeps in a test's own process, and what Dagster keeps of them."""
+
+import asyncio
 
 import dagster as dg
 
-from carbon_platform.definitions import defs
+from carbon_platform.components import drift, sweep
+from carbon_platform.components.definition import platform
+
+_LOOKS = {"healthy": sweep.look, "in_sync": drift.look}
 
 
-def sweep(job: str, instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:
-    """What the run of a sweep's job told of each component; the run itself has to end well."""
-    done = defs().resolve_job_def(job).execute_in_process(instance=instance)
-    assert done.success
-    return {one.asset_key.to_user_string(): one for one in done.get_asset_check_evaluations()}
+def swept(check: str, instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:
+    """What the sweep that makes this check tells of each component now, of which nothing was told before."""
+    before = {key: len(history(key, check, instance)) for key in platform().components}
+    asyncio.run(_LOOKS[check](instance))
+    assert instance.get_runs() == [], "a sweep leaves no run"
+    now = {key: history(key, check, instance) for key in platform().components}
+    return {key: told[0] for key, told in now.items() if len(told) > before[key]}
 
 
-def skipped(component: str, check: str, instance: dg.DagsterInstance) -> bool:
-    """True when Dagster shows a check as skipped: planned once, in a run that ended well, and never evaluated."""
+def history(component: str, check: str, instance: dg.DagsterInstance) -> list[dg.AssetCheckEvaluation]:
+    """What was ever told, the newest first. Nothing is planned: it would be shown as not passed meanwhile."""
     key = dg.AssetCheckKey(dg.AssetKey(component), check)
-    (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
-    run = instance.get_run_by_id(record.run_id)
-    assert run is not None
-    return (record.status.value, run.status) == ("PLANNED", dg.DagsterRunStatus.SUCCESS)
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=20)
+    told = [record.evaluation for record in records if record.evaluation]
+    assert all(isinstance(one, dg.AssetCheckEvaluation) for one in told)
+    return told

@@ -5,10 +5,11 @@ import asyncio
 import dagster as dg
 import pytest
 
+from carbon_platform.components.drift import look
 from carbon_platform.definitions import defs
 from tests.cluster.edits import edit
 from tests.cluster.platform import Platform
-from tests.cluster.sweeps import skipped, sweep
+from tests.cluster.sweeps import history, swept
 
 pytestmark = pytest.mark.usefixtures("own_settings")
 
@@ -31,7 +32,7 @@ def test_what_drifted_fails_with_its_policys_severity_and_says_what_and_who(plat
     for key in ("corrected", "reported"):
         label(platform, key)
     with dg.DagsterInstance.ephemeral() as instance:
-        found = sweep("drift", instance)
+        found = swept("in_sync", instance)
     assert {key: (one.passed, one.severity.value) for key, one in found.items()} == {
         "fine": (True, "ERROR"),
         "corrected": (False, "ERROR"),
@@ -57,10 +58,8 @@ def test_what_drifted_fails_with_its_policys_severity_and_says_what_and_who(plat
 def test_without_an_api_server_nothing_is_recorded_and_nothing_fails(platform: Platform) -> None:
     platform.define()
     platform.deploy()
-    with dg.DagsterInstance.ephemeral() as instance:
-        with platform.server_away():
-            assert sweep("drift", instance) == {}
-        assert skipped("app", "in_sync", instance)
+    with dg.DagsterInstance.ephemeral() as instance, platform.server_away():
+        assert swept("in_sync", instance) == {}
 
 
 def test_one_component_can_be_compared_alone(platform: Platform) -> None:
@@ -69,7 +68,23 @@ def test_one_component_can_be_compared_alone(platform: Platform) -> None:
     for key in ("one", "two"):
         platform.deploy(key)
     key = dg.AssetCheckKey(dg.AssetKey("one"), "in_sync")
-    job = defs().resolve_job_def("drift").get_subset(asset_check_selection={key})
+    job = defs().resolve_implicit_global_asset_job_def().get_subset(asset_check_selection={key})
     with dg.DagsterInstance.ephemeral() as instance:
         done = job.execute_in_process(instance=instance)
     assert [one.asset_key.to_user_string() for one in done.get_asset_check_evaluations()] == ["one"]
+
+
+def test_what_was_edited_is_told_with_who_and_when_before_it_is_put_back(platform: Platform) -> None:
+    """As the healing sensor has it done, in a process beside the healing."""
+    for key in ("edited", "other"):
+        platform.define(key)
+        platform.deploy(key)
+        label(platform, key)
+    with dg.DagsterInstance.ephemeral() as instance:
+        asyncio.run(look(instance, keys={"edited"}))
+        assert history("other", "in_sync", instance) == []
+        (told,) = history("edited", "in_sync", instance)
+    table = told.metadata["drift"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert table.records[0].data["by"] == "kubectl-edit"
+    assert table.records[0].data["at"]

@@ -15,8 +15,9 @@ from carbon_platform.checks import service
 from carbon_platform.checks.base import Check, Passed
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.settings import settings
+from tests.cluster.edits import scale
 from tests.cluster.platform import Platform
-from tests.cluster.sweeps import skipped, sweep
+from tests.cluster.sweeps import swept
 
 pytestmark = pytest.mark.usefixtures("own_settings")
 
@@ -117,9 +118,8 @@ def test_what_hangs_or_answers_nonsense_fails_with_its_reason_and_what_works_pas
         senseless.answer = lambda: NONSENSE
         set_(monkeypatch, check_seconds="1")
         with dg.DagsterInstance.ephemeral() as instance:
-            found = sweep("health", instance)
-            assert skipped("later", "healthy", instance)
-    assert {key: (one.passed, one.severity.value, one.blocking) for key, one in found.items()} == {
+            found = swept("healthy", instance)
+    assert {key: (one.passed, one.severity.value, bool(one.blocking)) for key, one in found.items()} == {
         "fine": (True, "ERROR", False),
         "hangs": (False, "ERROR", False),
         "senseless": (False, "ERROR", False),
@@ -167,9 +167,24 @@ def test_an_api_server_that_is_away_leaves_nothing_recorded_and_nothing_fails(
                     return CUT_OFF
 
                 server.answer = goes_away
-            assert sweep("health", instance) == {}
-        assert skipped("app", "healthy", instance)
+            assert swept("healthy", instance) == {}
         assert platform.records() == before
         server.answer = lambda: WELL
-        assert sweep("health", instance)["app"].passed
+        assert swept("healthy", instance)["app"].passed
     assert platform.records() != before
+
+
+def test_what_is_scaled_to_nothing_on_purpose_is_off_and_no_error(platform: Platform, server: Server) -> None:
+    platform.define(values={"replicas": 1}, checks=asks(server))
+    assert platform.deploy().verified
+
+    async def to_nothing() -> None:
+        async with platform.api() as api:
+            await scale(api, platform.name("Deployment", "app"), 0)
+
+    asyncio.run(to_nothing())
+    server.answer = lambda: NONSENSE
+    with dg.DagsterInstance.ephemeral() as instance:
+        told = swept("healthy", instance)["app"]
+    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert told.description == "off: scaled to nothing on purpose"

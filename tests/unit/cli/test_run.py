@@ -1,8 +1,11 @@
 """The Dagster run of `carbon up`."""
 
+import os
+
+import dagster as dg
 import pytest
 
-from carbon_platform.cli.run import _HALF_WAY, _Watched, chosen_job
+from carbon_platform.cli.run import _HALF_WAY, _Watched, chosen_job, materialize, person
 from carbon_platform.components.definition import platform
 from carbon_platform.materialization.progress import Event, Step
 from tests.definitions import Definitions
@@ -63,3 +66,34 @@ def test_before_anything_was_begun_all_is_told_as_that() -> None:
 
 def test_every_step_that_can_be_interrupted_says_what_that_means() -> None:
     assert set(_HALF_WAY) == set(Step) - {Step.DONE, Step.FAILED}
+
+
+def test_the_list_of_runs_shows_which_components_and_who_started_it(
+    definitions: Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No cluster answers, so the run fails; what is told of it is the same."""
+    definitions.chart()
+    for key in ("db", "app", "other"):
+        definitions.release(key)
+    monkeypatch.setenv("CARBON_DEFS", str(definitions.defs))
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    platform.cache_clear()
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            done = materialize(definitions.load(), ["db", "app"], {}, instance)
+            run = instance.get_run_by_id(done.run_id)
+    finally:
+        platform.cache_clear()
+    assert run is not None
+    assert run.asset_selection == {dg.AssetKey("db"), dg.AssetKey("app")}
+    assert (run.tags["user"], run.tags["carbon/command"]) == (person(), "up")
+    begun = {event.step_key for event in done.all_events if event.is_step_start}
+    assert begun == {"db", "app"}, "no sweep follows"
+
+
+def test_who_has_no_name_on_this_machine_is_known_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert person().split("@")[0] == str(os.getuid())

@@ -91,3 +91,21 @@ def test_a_run_that_heals_writes_down_what_it_came_to(request_: Request) -> None
     made = incident().attempts[0]
     assert (made.result, made.lost, made.cut_short) == ("refused: it is gone", ("a volume",), False)
     assert incident().mend == "carbon up cache --confirm it"
+
+
+def run_of(request: Request, **more: str) -> dg.DagsterRun:
+    return dg.DagsterRun("heal", run_id=str(uuid.uuid4()), tags=tags(request), **more)
+
+
+def test_a_run_does_the_remedy_of_its_tags_and_a_person_s_has_none(request_: Request) -> None:
+    assert attempt_of(run_of(request_)).remedy is Remedy.REAPPLY
+    assert attempt_of(dg.DagsterRun("any", run_id=str(uuid.uuid4()))).remedy is None
+
+
+def test_a_healing_run_that_a_person_runs_again_is_an_ordinary_materialization(request_: Request) -> None:
+    parent = str(uuid.uuid4())
+    again = attempt_of(run_of(request_, parent_run_id=parent, root_run_id=parent))
+    assert again.remedy is None
+    with again.under_way(lambda _: None):
+        assert incident().attempts[0].started_at is None
+    assert incident().attempts[0].ended_at is None

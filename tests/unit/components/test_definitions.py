@@ -1,12 +1,15 @@
 """The platform as Dagster loads it."""
 
 import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
+import dagster_webserver
 import pytest
 
-from carbon_platform.components.asset import check_names, component_asset
+from carbon_platform.components.asset import MaterializeConfig, check_names, component_asset
 from carbon_platform.components.definition import Content, HelmRelease, platform
 from carbon_platform.components.schedules import verification_schedules
 from carbon_platform.definitions import defs
@@ -51,10 +54,10 @@ def test_a_platform_of_ones_own_loads_from_its_folder(
     (db,), (app,) = (loaded.resolve_assets_def(dg.AssetKey(key)).specs for key in ("db", "app"))
     assert db.tags["carbon/critical"] == "true"
     assert "carbon/critical" not in app.tags
-    assert (db.kinds, app.kinds) == ({"helm"}, {"python"})
+    assert (db.kinds, app.kinds) == ({"kubernetes"}, {"python"})
     schedules = {schedule.name for schedule in loaded.get_repository_def().schedule_defs}
-    assert schedules == {"drift_schedule", "health_schedule", "verify_allby15_all_all_all_all_schedule"}
-    assert [sensor.name for sensor in loaded.get_repository_def().sensor_defs] == ["heal"]
+    assert schedules == {"verify_allby15_all_all_all_all_schedule"}
+    assert {sensor.name for sensor in loaded.get_repository_def().sensor_defs} == {"drift", "heal", "health"}
 
 
 def test_components_beside_the_shipped_ones_load_with_them(
@@ -68,6 +71,25 @@ def test_components_beside_the_shipped_ones_load_with_them(
     assert graph.get(dg.AssetKey("app")).parent_keys == {dg.AssetKey("redis")}
     assert {key.to_user_string() for key in graph.materializable_asset_keys} == set(platform().components)
     assert {"app", "trino", "datahub"} <= set(platform().components)
+
+
+def icons() -> set[str]:
+    """The kinds that Dagster's web UI has a picture for, as it is installed."""
+    chunks = Path(dagster_webserver.__file__).parent / "webapp" / "build" / "_next" / "static" / "chunks"
+    (text,) = (text for file in chunks.glob("*.js") if "rabbitmq:{icon:" in (text := file.read_text(encoding="utf-8")))
+    return set(re.findall(r"[{,]\"?([a-z0-9]+)\"?:\{icon:", text))
+
+
+def test_each_component_is_known_by_its_icon_in_the_lineage() -> None:
+    known = icons()
+    assert {"redis", "kubernetes"} <= known
+    for key, component in platform().components.items():
+        assert 1 <= len(component.kinds) <= 3, key
+        assert known & set(component.kinds), key
+
+
+def test_the_launchpad_offers_what_a_person_may_set_and_nothing_of_healing() -> None:
+    assert set(MaterializeConfig.model_fields) == {"redeploy", "confirm"}
 
 
 def test_wrong_definitions_fail_the_load_with_file_and_line(
@@ -94,7 +116,7 @@ def test_components_with_the_same_schedule_share_one_and_it_checks_only(definiti
         "0 6 * * MON-FRI": "Verifies c.",
     }
     assert all(s.default_status is dg.DefaultScheduleStatus.RUNNING for s in schedules)
-    assets = [component_asset(component) for component in loaded.components.values()]
+    assets = [component_asset(key, loaded) for key in loaded.components]
     hourly = dg.Definitions(assets=assets, schedules=schedules).resolve_job_def(schedules[0].job_name)
     assert hourly.asset_layer.selected_asset_keys == set()
     checks = hourly.asset_layer.asset_graph.asset_check_keys

@@ -56,7 +56,6 @@ def test_objects_become_a_release_with_what_a_release_has(definitions: Definitio
     assert (component.release.name, component.release.namespaces) == ("my-objects", ("here", "there"))
     assert component.release.stateful
     assert component.release.chart.text is not None
-    assert component.kinds == ("manifests",)
 
 
 _SCALARS = (
