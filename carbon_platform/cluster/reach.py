@@ -24,6 +24,9 @@ class Reach(Protocol):
         Raises CheckFailed when no ready pod stands behind its Service.
         """
 
+    def scheme(self, name: str | None = None) -> str:
+        """What a declared endpoint speaks (the first one if unnamed): `http`, `https` or `tcp`."""
+
     async def service(self, name: str, port: int, namespace: str | None = None) -> tuple[str, int]:
         """Host and port through which `name:port` can be connected to from this process.
 
