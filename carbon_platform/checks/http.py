@@ -7,7 +7,7 @@ import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import httpx2
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head")
+_LONGEST = 4000
+"""Bytes of an answer that are looked at to tell it."""
 _LARGEST = 1 << 20
 """Bytes of an answer that are read: what a check asks for is small."""
 
@@ -41,8 +43,8 @@ class HttpStep(Step):
     body: Any = Field(None, description="Sent as JSON; a text that is one `${…}` alone keeps its type.")
     form: dict[str, str] = Field(default_factory=dict, description="Sent as a form.")
     content: str | None = Field(None, description="Sent as it is.")
-    status: list[int] = Field(
-        default_factory=list, description="The statuses that are as expected; 200 to 299 if unsaid. Redirects count."
+    status: list[int] | Literal["any"] = Field(
+        default_factory=list, description="The statuses that are as expected; 200 to 299 if unsaid."
     )
     anonymous: bool = Field(False, description="Without the check's headers, credentials and cookies.")
     timeout: float = Field(10.0, gt=0, description="Seconds for the whole answer.")
@@ -69,6 +71,10 @@ class HttpStep(Step):
     def title(self) -> str:
         """Method and path."""
         return f"{self.method} {self.path}"
+
+    def takes(self, status: int) -> bool:
+        """True for a status that is as expected."""
+        return self.status == "any" or (status in self.status if self.status else 200 <= status < 300)
 
     def requests(self) -> Iterator[tuple[Place, Any]]:
         """Path, query, headers and body."""
@@ -104,6 +110,7 @@ class HttpSteps(StepsCheck):
     headers: dict[str, str] = Field(default_factory=dict, description="Sent with every request.")
     basic: Basic | None = None
     tls: Tls | None = Field(None, description="With it, or when the endpoint's scheme is https, TLS is spoken.")
+    fixes: dict[int, str] = Field(default_factory=dict, description="What helps, by the status of a refusal.")
     steps: list[HttpStep] = Field(min_length=1)
     finally_: list[HttpStep] = Field(
         default_factory=list, alias="finally", description="Always taken, as far as what they speak of is known."
@@ -189,8 +196,8 @@ class _Http:
                 f"{step.title}: no whole answer within {step.timeout:g} s", "it hangs, or is overloaded", "see its log"
             ) from None
         told = _told(step, status, headers, content)
-        if status not in step.status if step.status else not 200 <= status < 300:
-            raise CheckFailed(f"{step.title}: HTTP {status}", told, _FIXES.get(status, "see the server's log"))
+        if not step.takes(status):
+            raise CheckFailed(f"{step.title}: HTTP {status}", told, self._fix(status))
         value: dict[str, Any] = {
             "status": status,
             "headers": headers,
@@ -201,7 +208,12 @@ class _Http:
             value["json"] = json.loads(content)
         return Answer(value, told)
 
+    def _fix(self, status: int) -> str:
+        return self._check.fixes.get(status) or _FIXES.get(status, "see the server's log")
+
     def _request(self, step: HttpStep, path: str, values: Mapping[str, Any]) -> "httpx2.Request":
+        import httpx2
+
         check, client = self._check, self._stranger if step.anonymous else self._known
         fill = expressions.fill
         headers = {} if step.anonymous else {name: fill(text, values) for name, text in check.headers.items()}
@@ -210,8 +222,7 @@ class _Http:
         headers |= {name: fill(text, values) for name, text in step.headers.items()}
         request = client.build_request(
             step.method,
-            path,
-            params={name: fill(text, values) for name, text in step.query.items()} or None,
+            httpx2.URL(path).copy_merge_params({name: fill(text, values) for name, text in step.query.items()}),
             headers=headers,
             json=expressions.fill_all(step.body, values),
             data={name: fill(text, values) for name, text in step.form.items()} or None,
@@ -219,8 +230,6 @@ class _Http:
             extensions={"sni_hostname": check.tls.name} if check.tls and check.tls.name else None,
         )
         if check.basic and not step.anonymous:
-            import httpx2
-
             auth = httpx2.BasicAuth(fill(check.basic.user, values), fill(check.basic.password, values))
             request = next(auth.auth_flow(request))
         return request
@@ -259,15 +268,25 @@ _FIXES = {
 
 
 def _told(step: HttpStep, status: int, headers: Mapping[str, str], content: bytes) -> str:
+    """The answer in one line."""
     if 300 <= status < 400:
         return f"HTTP {status}, to {headers.get('location', 'nowhere')}"
-    kind = headers.get("content-type", "").partition(";")[0]
-    body = shortened(
-        re.sub(r"<[^>]*>", " ", content[:4000].decode(errors="replace"))
-        if "html" in kind
-        else content[:4000].decode(errors="replace")
-    )
-    return f"HTTP {status}{f' {kind}' if kind else ''}{f': {body}' if body else ''}"
+    kind, text = headers.get("content-type", "").partition(";")[0], content[:_LONGEST].decode(errors="replace")
+    if "html" in kind:
+        text = re.sub(r"<[^>]*>", " ", text)
+    elif status >= 400:
+        text = _message(text)
+    told = ": ".join(part for part in (kind, shortened(text)) if part)
+    return f"HTTP {status} {told}".strip()
+
+
+def _message(body: str) -> str:
+    """What an error says in one of the usual fields of a JSON object; else the body."""
+    with contextlib.suppress(ValueError):
+        error = json.loads(body)
+        if isinstance(error, dict):
+            return next((str(error[key]) for key in ("error", "message", "msg", "detail") if error.get(key)), body)
+    return body
 
 
 def _no_answer(step: HttpStep, error: "httpx2.HTTPError") -> CheckFailed:

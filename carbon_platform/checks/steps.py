@@ -38,7 +38,7 @@ class Expectation(Strict):
     """A condition, and what is said when it is not met."""
 
     that: str = Field(description="A condition, in CEL; `answer` is the step's answer.")
-    cause: str = Field("", description="Why it may not be met; `${…}` inserts a value. What was answered, if unsaid.")
+    cause: str = Field("", description="What it means that it is not met, in a sentence; `${…}` inserts a value.")
     fix: str = Field("", description="What helps.")
 
 
@@ -77,6 +77,7 @@ class Step(Strict):
     """One request and what is made of its answer. Subclasses say what a request is."""
 
     name: str | None = Field(None, pattern=NAME, description="Its time in milliseconds is then `took.<name>`.")
+    cause: str = Field("", description="What it means that there is no answer, or a refusal, in a sentence.")
     expect: list[Expected] = Field(default_factory=list, description="What must be true of the answer.")
     until: Expected | None = Field(None, description="Ask again until this is true.")
     within: float = Field(10.0, gt=0, description="Seconds for `until`.")
@@ -139,9 +140,11 @@ def watching(watcher: Callable[[Seen], None]) -> Iterator[None]:
 class _Run:
     """One run of a check's steps: what is known so far, and what must not be shown."""
 
-    def __init__(self, session: Session, hidden: Mapping[str, str], probe: str | None) -> None:
+    def __init__(self, session: Session, hidden: Mapping[str, str], probe: str | None, let: Mapping[str, str]) -> None:
         self._session, self._secrets, self._probe = session, dict(hidden), probe
         self.captured: dict[str, Any] = {}
+        for name, expression in let.items():
+            self.captured[name] = expressions.evaluate(expression, self.values())
 
     def values(self, answer: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What expressions may name."""
@@ -187,7 +190,7 @@ class _Run:
             if step.until is None or self._met(step.until, answer):
                 return answer
             if loop.time() >= end:
-                raise self._failure(step, step.until, answer, f" within {step.within:g} s")
+                raise self._failure(step, step.until, answer, f", for {step.within:g} s")
             await asyncio.sleep(step.every)
 
     async def _ask(self, step: Step) -> Answer:
@@ -196,6 +199,10 @@ class _Run:
             return await self._session.ask(step, values)
         except NoValue as error:
             raise CheckFailed(f"{step.title} can't be asked", str(error), "correct the check") from error
+        except CheckFailed as error:
+            if not step.cause:
+                raise
+            raise CheckFailed(step.cause, f"{error.summary}: {error.cause}", error.fix) from error
 
     def _met(self, expectation: Expectation, answer: Answer) -> bool:
         try:
@@ -207,13 +214,13 @@ class _Run:
         if not self._met(expectation, answer):
             raise self._failure(step, expectation, answer, "")
 
-    def _failure(self, step: Step, expectation: Expectation, answer: Answer, when: str) -> CheckFailed:
-        cause = answer.told
-        if expectation.cause:
-            # A cause may speak of what the answer does not have: then it is shown as it came.
-            with contextlib.suppress(NoValue):
-                cause = f"{expressions.fill(expectation.cause, self.values(answer.value))} ({answer.told})"
-        return CheckFailed(f"{step.title}: not so{when}: {expectation.that}", cause, expectation.fix)
+    def _failure(self, step: Step, expectation: Expectation, answer: Answer, lasting: str) -> CheckFailed:
+        cause = ""
+        with contextlib.suppress(NoValue):  # it may speak of what this answer has not
+            cause = expressions.fill(expectation.cause, self.values(answer.value))
+        if cause:
+            return CheckFailed(cause, f"{step.title}{lasting}: {answer.told}", expectation.fix)
+        return CheckFailed(f"{step.title}{lasting}: not so: {expectation.that}", answer.told, expectation.fix)
 
     def _keep(self, step: Step, answer: Answer) -> None:
         values = self.values(answer.value)
@@ -250,6 +257,10 @@ class StepsCheck(Check):
     probe: Probe | None = Field(
         None, description="With it, `probe` is a name of its own for what the steps make, and `remove` takes it away."
     )
+    let: dict[str, str] = Field(
+        default_factory=dict,
+        description="Values by name, in CEL, that all steps may speak of; each of those before it.",
+    )
     detail: str = Field("", description="What is said of a pass; `${…}` inserts a value.")
     evidence: dict[str, str] = Field(default_factory=dict, description="What is recorded of a pass, in CEL, by name.")
 
@@ -277,6 +288,10 @@ class StepsCheck(Check):
     def mistakes(self, endpoints: Collection[str]) -> Iterator[Mistake]:
         """Expressions that are wrong, and names that mean nothing where they stand."""
         base = {"probe"} if self.probe else set[str]()
+        for name, expression in self.let.items():
+            yield from _wrong(("let", name), expression, base)
+            yield from _unfit(("let", name), name, base, ())
+            base.add(name)
         hidden = {f"secret.{name}" for name in self.secrets}
         known = set(base)
         for part in ("steps", "finally", "remove"):
@@ -295,12 +310,12 @@ class StepsCheck(Check):
 
     async def run(self, reach: Reach) -> Passed:
         """Take the steps; whatever they made is gone afterwards, and what killed checks left behind."""
-        hidden = {
-            name: await reach.secret(one.secret, one.key, one.namespace or reach.namespace)
-            for name, one in self.secrets.items()
-        }
         async with self.session(reach) as session:
-            run = _Run(session, hidden, self.probe.fresh() if self.probe else None)
+            hidden = {
+                name: await reach.secret(one.secret, one.key, one.namespace or reach.namespace)
+                for name, one in self.secrets.items()
+            }
+            run = _Run(session, hidden, self.probe.fresh() if self.probe else None, self.let)
             began = time.perf_counter()
             try:
                 for step in self.parts["steps"]:
@@ -329,13 +344,14 @@ class StepsCheck(Check):
             return
         # Another check may be at it, or the search lag behind: what is left now goes the next time.
         with contextlib.suppress(CheckFailed):
-            looking = _Run(session, hidden, None)
+            looking = _Run(session, hidden, None, {})
             for step in self.parts["leftovers"]:
                 await looking.take(step)
             found = [str(one) for value in looking.captured.values() if isinstance(value, list) for one in value]
             for name in self.probe.stale(found, time.time()):
+                left = _Run(session, hidden, name, self.let)
                 for step in self.parts["remove"]:
-                    await _Run(session, hidden, name).take(step)
+                    await left.take(step)
 
     def _passed(self, run: _Run, milliseconds: float) -> Passed:
         values = run.values()
@@ -391,7 +407,7 @@ def _unfit(at: Place, name: str, names: Collection[str], hidden: Collection[str]
             at, f"{name!r} can't be a name here: lower case letters, digits, _; not {', '.join(sorted(_RESERVED))}"
         )
     elif name in names or f"secret.{name}" in hidden:
-        yield Mistake(at, f"{name!r} is captured by an earlier step already")
+        yield Mistake(at, f"{name!r} is another value already")
 
 
 def _wrong(at: Place, expression: str, names: Collection[str], *, condition: bool = False) -> Iterator[Mistake]:
