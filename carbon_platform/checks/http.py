@@ -6,15 +6,14 @@ import json
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
 from carbon_platform import expressions
-from carbon_platform.checks.base import Mistake
-from carbon_platform.checks.steps import Answer, SecretValue, Session, Step, StepsCheck, shortened
+from carbon_platform.checks.steps import Answer, SecretValue, ServerSteps, Session, Step, shortened
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.source import Place, Strict
@@ -100,12 +99,11 @@ class Tls(Strict):
     verify: bool = Field(True, description="False: any certificate will do.")
 
 
-class HttpSteps(StepsCheck):
+class HttpSteps(ServerSteps):
     """Requests by HTTP one after the other, what is expected of each answer, and what is always done at the end."""
 
     summary: ClassVar[str] = "The server answers each request as expected."
 
-    endpoint: str | None = Field(None, description="Which of the component's endpoints; the first if unsaid.")
     host: str | None = Field(None, description="Host header.")
     headers: dict[str, str] = Field(default_factory=dict, description="Sent with every request.")
     basic: Basic | None = None
@@ -130,26 +128,12 @@ class HttpSteps(StepsCheck):
             "leftovers": [self.leftovers] if self.leftovers else [],
         }
 
-    def mistakes(self, endpoints: Collection[str]) -> Iterator[Mistake]:
-        """Also an endpoint that is not declared."""
-        if self.endpoint is not None and self.endpoint not in endpoints:
-            there = ", ".join(sorted(endpoints)) or "none"
-            yield Mistake(("endpoint",), f"there is no endpoint {self.endpoint!r}; there are: {there}")
-        elif not endpoints:
-            yield Mistake((), "the component declares no endpoint to ask")
-        yield from super().mistakes(endpoints)
-        hidden = {f"secret.{name}" for name in self.secrets}
-        written = {("headers",): self.headers, ("basic",): self.basic.model_dump() if self.basic else {}}
-        for place, part in written.items():
-            for text in expressions.texts(part):
-                for one in expressions.inserted(text):
-                    try:
-                        expressions.check(one, hidden)
-                    except expressions.WrongExpression as error:
-                        yield Mistake(place, str(error))
+    def said(self) -> Mapping[Place, Any]:
+        """Headers and credentials."""
+        return {("headers",): self.headers, ("basic",): self.basic.model_dump() if self.basic else {}}
 
     @contextlib.asynccontextmanager
-    async def session(self, reach: Reach) -> AsyncIterator[Session]:
+    async def session(self, reach: Reach, values: Mapping[str, str]) -> AsyncIterator[Session]:
         """Cookies are kept from one step to the next."""
         import httpx2
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import BeforeValidator, Field, model_validator
 
 from carbon_platform import expressions
-from carbon_platform.checks.base import Check, Evidence, Mistake, Passed
+from carbon_platform.checks.base import Check, Mistake, Passed
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.expressions import NoValue, WrongExpression
@@ -194,7 +194,7 @@ class _Run:
             await asyncio.sleep(step.every)
 
     async def _ask(self, step: Step) -> Answer:
-        values = self.values() | {f"secret.{name}": value for name, value in self._secrets.items()}
+        values = self.values() | _as_secrets(self._secrets)
         try:
             return await self._session.ask(step, values)
         except NoValue as error:
@@ -269,9 +269,13 @@ class StepsCheck(Check):
     def parts(self) -> Mapping[str, Sequence[Step]]:
         """The steps by where they stand: `steps`, `finally`, `remove`, `leftovers`."""
 
+    def said(self) -> Mapping[Place, Any]:
+        """What it says beside its steps and may speak of secrets, by where it stands."""
+        return {}
+
     @abc.abstractmethod
-    def session(self, reach: Reach) -> contextlib.AbstractAsyncContextManager[Session]:
-        """A conversation with the server. Raises CheckFailed when it is not reached."""
+    def session(self, reach: Reach, values: Mapping[str, str]) -> contextlib.AbstractAsyncContextManager[Session]:
+        """A conversation with the server; `values` are the secrets. Raises CheckFailed when it is not reached."""
 
     def told_summary(self) -> str:
         """What a pass proves."""
@@ -293,6 +297,9 @@ class StepsCheck(Check):
             yield from _unfit(("let", name), name, base, ())
             base.add(name)
         hidden = {f"secret.{name}" for name in self.secrets}
+        for place, text in ((place, text) for place, part in self.said().items() for text in expressions.texts(part)):
+            for expression in expressions.inserted(text):
+                yield from _wrong(place, expression, hidden)
         known = set(base)
         for part in ("steps", "finally", "remove"):
             # A probe is also removed by a check that never took the steps: it knows the probe's name alone.
@@ -310,11 +317,11 @@ class StepsCheck(Check):
 
     async def run(self, reach: Reach) -> Passed:
         """Take the steps; whatever they made is gone afterwards, and what killed checks left behind."""
-        async with self.session(reach) as session:
-            hidden = {
-                name: await reach.secret(one.secret, one.key, one.namespace or reach.namespace)
-                for name, one in self.secrets.items()
-            }
+        hidden = {
+            name: await reach.secret(one.secret, one.key, one.namespace or reach.namespace)
+            for name, one in self.secrets.items()
+        }
+        async with self.session(reach, _as_secrets(hidden)) as session:
             run = _Run(session, hidden, self.probe.fresh() if self.probe else None, self.let)
             began = time.perf_counter()
             try:
@@ -367,6 +374,26 @@ class StepsCheck(Check):
         return Passed(detail or f"{number} step{'s' if number > 1 else ''} as expected", evidence)
 
 
+class ServerSteps(StepsCheck):
+    """Steps that a server of the component is asked in."""
+
+    endpoint: str | None = Field(None, description="Which of the component's endpoints; the first if unsaid.")
+
+    def mistakes(self, endpoints: Collection[str]) -> Iterator[Mistake]:
+        """Also an endpoint that is not declared."""
+        if not endpoints:
+            yield Mistake((), "the component declares no endpoint to ask")
+        elif self.endpoint is not None and self.endpoint not in endpoints:
+            there = ", ".join(sorted(endpoints))
+            yield Mistake(("endpoint",), f"there is no endpoint {self.endpoint!r}; there are: {there}")
+        yield from super().mistakes(endpoints)
+
+
+def _as_secrets(hidden: Mapping[str, str]) -> dict[str, str]:
+    """By the names that expressions have for them."""
+    return {f"secret.{name}": value for name, value in hidden.items()}
+
+
 def _flat(value: Any, hide: Callable[[str], str]) -> str | int | float | bool:
     if isinstance(value, float):
         return round(value, 3)
@@ -415,6 +442,3 @@ def _wrong(at: Place, expression: str, names: Collection[str], *, condition: boo
         expressions.check(expression, names, condition=condition)
     except WrongExpression as error:
         yield Mistake(at, f"{error}; known here: {', '.join(sorted(names)) or 'nothing'}")
-
-
-__all__ = ["Answer", "Evidence", "Expectation", "Probe", "Seen", "Session", "Step", "StepsCheck", "watching"]

@@ -1,42 +1,22 @@
 """DataHub's checks as its definition declares them, against a stand-in for its servers."""
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-import carbon_platform
-from carbon_platform.checks.http import HttpSteps
-from carbon_platform.checks.steps import Probe
+from carbon_platform.checks.steps import Probe, StepsCheck
 from carbon_platform.errors import CheckFailed
 from tests.stand_ins.datahub.gms import Aspects, Gms
 from tests.stand_ins.datahub.serving import Answer, Answerer, Request, serving
+from tests.unit.checks.declared import declared
 from tests.unit.checks.stub_reach import StubReach
 
 SECRET = "s3cret"
-DEFINITION = Path(carbon_platform.__file__).parent / "defs" / "datahub" / "defs.yaml"
-DECLARED = {
-    written["name"]: written
-    for written in yaml.safe_load(DEFINITION.read_text(encoding="utf-8"))["attributes"]["checks"]
-}
-
-
-def declared(name: str, patience: float = 0.2) -> HttpSteps:
-    """A check of the definition, which waits for so many seconds where it waits for anything."""
-    written = copy.deepcopy(DECLARED[name])
-    for step in written["steps"]:
-        if "until" in step:
-            step |= {"within": patience, "every": 0.01}
-    return HttpSteps.model_validate(written)
-
-
-HEALTH, FRONTEND = declared("datahub_health"), declared("frontend_health")
-CONFIG, INGEST = declared("datahub_config"), declared("datahub_ingest")
+HEALTH, FRONTEND = declared("datahub", "datahub_health"), declared("datahub", "frontend_health")
+CONFIG, INGEST = declared("datahub", "datahub_config"), declared("datahub", "datahub_ingest")
 
 
 def urn_of(probe: Probe | None) -> str:
@@ -106,30 +86,30 @@ def reached(answer: Answerer, secret: str = SECRET) -> Iterator[StubReach]:
         yield StubReach(ports={"gms": port}, secrets={"system-client-secret": secret})
 
 
-async def run(check: HttpSteps, answer: Answerer) -> dict[str, object]:
+async def run(check: StepsCheck, answer: Answerer) -> dict[str, object]:
     with reached(answer) as reach:
         return dict((await check.run(reach)).evidence)
 
 
-async def failure_of(check: HttpSteps, answer: Answerer, secret: str = SECRET) -> CheckFailed:
+async def failure_of(check: StepsCheck, answer: Answerer, secret: str = SECRET) -> CheckFailed:
     with reached(answer, secret) as reach, pytest.raises(CheckFailed) as failure:
         await check.run(reach)
     return failure.value
 
 
 @each_check
-async def test_a_server_that_works_passes(check: HttpSteps) -> None:
+async def test_a_server_that_works_passes(check: StepsCheck) -> None:
     assert await run(check, Memory().gms())
 
 
 @each_check
-async def test_a_service_that_leads_nowhere_fails_before_anything_is_asked(check: HttpSteps) -> None:
+async def test_a_service_that_leads_nowhere_fails_before_anything_is_asked(check: StepsCheck) -> None:
     with pytest.raises(CheckFailed, match="leads nowhere"):
-        await check.run(StubReach())
+        await check.run(StubReach(secrets={"system-client-secret": SECRET}))
 
 
 @each_check
-async def test_a_port_that_refuses_fails_with_the_reason(check: HttpSteps) -> None:
+async def test_a_port_that_refuses_fails_with_the_reason(check: StepsCheck) -> None:
     with reached(Memory().gms()) as reach:
         pass
     with pytest.raises(CheckFailed) as failure:
@@ -138,13 +118,13 @@ async def test_a_port_that_refuses_fails_with_the_reason(check: HttpSteps) -> No
 
 
 @each_check
-async def test_a_server_that_is_something_else_fails(check: HttpSteps) -> None:
+async def test_a_server_that_is_something_else_fails(check: StepsCheck) -> None:
     await failure_of(check, lambda request: (404, "no such page"))
     await failure_of(check, lambda request: (204, None) if request.path != "/health" else (302, None))
 
 
 @each_check
-async def test_the_secret_is_in_no_message(check: HttpSteps) -> None:
+async def test_the_secret_is_in_no_message(check: StepsCheck) -> None:
     memory = Memory()
     for status in (400, 401, 500, 503):
         failure = await failure_of(check, lambda request, status=status: (status, {"error": "no"}))  # type: ignore[misc]
@@ -285,7 +265,7 @@ async def test_a_search_that_follows_late_is_waited_for() -> None:
         return None
 
     with reached(first(late, memory)) as reach:
-        await declared("datahub_ingest", 60).run(reach)
+        await declared("datahub", "datahub_ingest", 60).run(reach)
     assert searches == 3
 
 
