@@ -269,6 +269,10 @@ class StepsCheck(Check):
     def parts(self) -> Mapping[str, Sequence[Step]]:
         """The steps by where they stand: `steps`, `finally`, `remove`, `leftovers`."""
 
+    def at(self, part: str, position: int) -> Place:
+        """Where a step stands."""
+        return (part,) if part == "leftovers" else (part, position)
+
     def said(self) -> Mapping[Place, Any]:
         """What it says beside its steps and may speak of secrets, by where it stands."""
         return {}
@@ -301,15 +305,11 @@ class StepsCheck(Check):
             for expression in expressions.inserted(text):
                 yield from _wrong(place, expression, hidden)
         known = set(base)
-        for part in ("steps", "finally", "remove"):
+        for part, steps in self.parts.items():
             # A probe is also removed by a check that never took the steps: it knows the probe's name alone.
-            names, mine = (set(base), set(hidden)) if part == "remove" else (known, hidden)
-            for i, step in enumerate(self.parts[part]):
-                yield from _mistakes(step, (part, i), names, mine)
-        for i, step in enumerate(self.parts["leftovers"]):
-            yield from _mistakes(
-                step, ("leftovers", i) if len(self.parts["leftovers"]) > 1 else ("leftovers",), set(), set(hidden)
-            )
+            names, mine = (set(base), set(hidden)) if part in {"remove", "leftovers"} else (known, hidden)
+            for i, step in enumerate(steps):
+                yield from _mistakes(step, self.at(part, i), names, mine)
         for text in expressions.inserted(self.detail):
             yield from _wrong(("detail",), text, known)
         for name, expression in self.evidence.items():

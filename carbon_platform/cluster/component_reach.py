@@ -99,10 +99,14 @@ class ComponentReach:
         where = (namespace or self._namespace) if resource.namespaced else None
         return await self._api.list(api_version, kind, where, labels=selector)
 
-    async def create(self, obj: Object) -> Object:
+    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
         """Make an object, in the component's namespace unless it names another."""
-        return await self._api.create({**obj, "metadata": {"namespace": self._namespace, **obj["metadata"]}})
+        resource = await self._api.resource(obj["apiVersion"], obj["kind"])
+        where = {"namespace": self._namespace} if resource.namespaced else {}
+        return await self._api.create({**obj, "metadata": where | obj["metadata"]}, dry_run=dry_run)
 
     async def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
         """Delete an object, and in the background what it owns."""
-        await self._api.delete(ObjectName(api_version, kind, namespace or self._namespace, name))
+        resource = await self._api.resource(api_version, kind)
+        where = (namespace or self._namespace) if resource.namespaced else ""
+        await self._api.delete(ObjectName(api_version, kind, where, name))

@@ -50,8 +50,11 @@ class Reach(Protocol):
     ) -> list[Object]:
         """Live objects of a kind in a namespace (the component's by default)."""
 
-    async def create(self, obj: Object) -> Object:
-        """Make an object of one's own, as a probe; its namespace is the component's unless it names one."""
+    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Make an object of one's own, as a probe; its namespace is the component's unless it names one.
+
+        With `dry_run` the API server only says whether it would take it. Raises CarbonError when it does not.
+        """
 
     async def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
         """Take a probe away again; nothing when it is gone already."""
