@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import httpx2
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head")
+_PAUSE = 0.5
+"""Seconds between two requests that are the same."""
 _LONGEST = 4000
 """Bytes of an answer that are looked at to tell it."""
 _LARGEST = 1 << 20
@@ -108,6 +110,9 @@ class HttpSteps(ServerSteps):
     headers: dict[str, str] = Field(default_factory=dict, description="Sent with every request.")
     basic: Basic | None = None
     tls: Tls | None = Field(None, description="With it, or when the endpoint's scheme is https, TLS is spoken.")
+    patience: float = Field(
+        0.0, ge=0, description="Seconds in which a step that is answered with 500 or more is asked again."
+    )
     fixes: dict[int, str] = Field(default_factory=dict, description="What helps, by the status of a refusal.")
     steps: list[HttpStep] = Field(min_length=1)
     finally_: list[HttpStep] = Field(
@@ -171,22 +176,20 @@ class _Http:
         assert isinstance(step, HttpStep)
         began = time.perf_counter()
         path = expressions.fill(step.path, values, lambda text: quote(text, safe=""))
-        request = self._request(step, path, values)
-        try:
-            async with asyncio.timeout(step.timeout):
-                status, headers, content = await self._exchange(step, request)
-        except TimeoutError:
-            raise CheckFailed(
-                f"{step.title}: no whole answer within {step.timeout:g} s", "it hangs, or is overloaded", "see its log"
-            ) from None
-        told = _told(step, status, headers, content)
+        while True:
+            status, headers, content = await self._answer(step, self._request(step, path, values))
+            took = time.perf_counter() - began
+            if status < 500 or step.takes(status) or took >= self._check.patience:
+                break
+            await asyncio.sleep(_PAUSE)
+        told = _told(status, headers, content)
         if not step.takes(status):
             raise CheckFailed(f"{step.title}: HTTP {status}", told, self._fix(status))
         value: dict[str, Any] = {
             "status": status,
             "headers": headers,
             "text": content.decode(errors="replace"),
-            "ms": round((time.perf_counter() - began) * 1000, 1),
+            "ms": round(took * 1000, 1),
         }
         with contextlib.suppress(ValueError):
             value["json"] = json.loads(content)
@@ -217,6 +220,16 @@ class _Http:
             auth = httpx2.BasicAuth(fill(check.basic.user, values), fill(check.basic.password, values))
             request = next(auth.auth_flow(request))
         return request
+
+    async def _answer(self, step: HttpStep, request: "httpx2.Request") -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body, in time."""
+        try:
+            async with asyncio.timeout(step.timeout):
+                return await self._exchange(step, request)
+        except TimeoutError:
+            raise CheckFailed(
+                f"{step.title}: no whole answer within {step.timeout:g} s", "it hangs, or is overloaded", "see its log"
+            ) from None
 
     async def _exchange(self, step: HttpStep, request: "httpx2.Request") -> tuple[int, dict[str, str], bytes]:
         import httpx2
@@ -251,7 +264,7 @@ _FIXES = {
 }
 
 
-def _told(step: HttpStep, status: int, headers: Mapping[str, str], content: bytes) -> str:
+def _told(status: int, headers: Mapping[str, str], content: bytes) -> str:
     """The answer in one line."""
     if 300 <= status < 400:
         return f"HTTP {status}, to {headers.get('location', 'nowhere')}"
@@ -265,11 +278,13 @@ def _told(step: HttpStep, status: int, headers: Mapping[str, str], content: byte
 
 
 def _message(body: str) -> str:
-    """What an error says in one of the usual fields of a JSON object; else the body."""
+    """What an error says in one of the usual fields of a JSON object, which may be in one of its own; else the body."""
     with contextlib.suppress(ValueError):
         error = json.loads(body)
         if isinstance(error, dict):
-            return next((str(error[key]) for key in ("error", "message", "msg", "detail") if error.get(key)), body)
+            within = error["error"] if isinstance(error.get("error"), dict) else error
+            said = next((str(within[key]) for key in ("error", "message", "msg", "detail") if within.get(key)), body)
+            return f"{within['type']}: {said}" if within.get("type") and said != body else said
     return body
 
 

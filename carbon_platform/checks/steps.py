@@ -56,6 +56,7 @@ class SecretValue(Strict):
     secret: str
     key: str
     namespace: str | None = Field(None, description="Where it is; the component's namespace by default.")
+    hidden: bool = Field(True, description="False for what may be shown, such as a user's name.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,14 +138,22 @@ def watching(watcher: Callable[[Seen], None]) -> Iterator[None]:
         _watcher.reset(token)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Secrets:
+    values: Mapping[str, str]
+    shown: frozenset[str]
+    """Names of those that may be shown."""
+
+
 class _Run:
     """One run of a check's steps: what is known so far, and what must not be shown."""
 
-    def __init__(self, session: Session, hidden: Mapping[str, str], probe: str | None, let: Mapping[str, str]) -> None:
-        self._session, self._secrets, self._probe = session, dict(hidden), probe
+    def __init__(self, session: Session, secrets: "_Secrets", probe: str | None, let: Mapping[str, Any]) -> None:
+        self._session, self._secrets, self._probe = session, dict(secrets.values), probe
+        self._shown = secrets.shown
         self.captured: dict[str, Any] = {}
-        for name, expression in let.items():
-            self.captured[name] = expressions.evaluate(expression, self.values())
+        for name, value in let.items():
+            self.captured[name] = expressions.evaluate(value, self.values()) if isinstance(value, str) else value
 
     def values(self, answer: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What expressions may name."""
@@ -155,8 +164,8 @@ class _Run:
 
     def hide(self, text: str) -> str:
         """The text without secrets."""
-        for secret in self._secrets.values():
-            if len(secret) >= _SHORTEST_SECRET:
+        for name, secret in self._secrets.items():
+            if len(secret) >= _SHORTEST_SECRET and name not in self._shown:
                 text = text.replace(secret, _HIDDEN)
         return text
 
@@ -257,9 +266,10 @@ class StepsCheck(Check):
     probe: Probe | None = Field(
         None, description="With it, `probe` is a name of its own for what the steps make, and `remove` takes it away."
     )
-    let: dict[str, str] = Field(
+    let: dict[str, Any] = Field(
         default_factory=dict,
-        description="Values by name, in CEL, that all steps may speak of; each of those before it.",
+        description="Values by name that all steps may speak of: a text is CEL and may speak of those before it, "
+        "anything else stands for itself.",
     )
     detail: str = Field("", description="What is said of a pass; `${…}` inserts a value.")
     evidence: dict[str, str] = Field(default_factory=dict, description="What is recorded of a pass, in CEL, by name.")
@@ -296,8 +306,8 @@ class StepsCheck(Check):
     def mistakes(self, endpoints: Collection[str]) -> Iterator[Mistake]:
         """Expressions that are wrong, and names that mean nothing where they stand."""
         base = {"probe"} if self.probe else set[str]()
-        for name, expression in self.let.items():
-            yield from _wrong(("let", name), expression, base)
+        for name, value in self.let.items():
+            yield from _wrong(("let", name), value, base) if isinstance(value, str) else ()
             yield from _unfit(("let", name), name, base, ())
             base.add(name)
         hidden = {f"secret.{name}" for name in self.secrets}
@@ -317,12 +327,13 @@ class StepsCheck(Check):
 
     async def run(self, reach: Reach) -> Passed:
         """Take the steps; whatever they made is gone afterwards, and what killed checks left behind."""
-        hidden = {
+        values = {
             name: await reach.secret(one.secret, one.key, one.namespace or reach.namespace)
             for name, one in self.secrets.items()
         }
-        async with self.session(reach, _as_secrets(hidden)) as session:
-            run = _Run(session, hidden, self.probe.fresh() if self.probe else None, self.let)
+        secrets = _Secrets(values, frozenset(name for name, one in self.secrets.items() if not one.hidden))
+        async with self.session(reach, _as_secrets(values)) as session:
+            run = _Run(session, secrets, self.probe.fresh() if self.probe else None, self.let)
             began = time.perf_counter()
             try:
                 for step in self.parts["steps"]:
@@ -331,7 +342,7 @@ class StepsCheck(Check):
                 await self._clean(run, quietly=True)
                 raise
             await self._clean(run, quietly=False)
-            await self._sweep(session, hidden)
+            await self._sweep(session, secrets)
             return self._passed(run, (time.perf_counter() - began) * 1000)
 
     async def _clean(self, run: _Run, *, quietly: bool) -> None:
@@ -346,17 +357,17 @@ class StepsCheck(Check):
         if failures and not quietly:
             raise failures[0]
 
-    async def _sweep(self, session: Session, hidden: Mapping[str, str]) -> None:
+    async def _sweep(self, session: Session, secrets: _Secrets) -> None:
         if self.probe is None:
             return
         # Another check may be at it, or the search lag behind: what is left now goes the next time.
         with contextlib.suppress(CheckFailed):
-            looking = _Run(session, hidden, None, {})
+            looking = _Run(session, secrets, None, {})
             for step in self.parts["leftovers"]:
                 await looking.take(step)
             found = [str(one) for value in looking.captured.values() if isinstance(value, list) for one in value]
             for name in self.probe.stale(found, time.time()):
-                left = _Run(session, hidden, name, self.let)
+                left = _Run(session, secrets, name, self.let)
                 for step in self.parts["remove"]:
                     await left.take(step)
 
