@@ -148,11 +148,11 @@ class _Secrets:
 class _Run:
     """One run of a check's steps: what is known so far, and what must not be shown."""
 
-    def __init__(self, session: Session, secrets: "_Secrets", probe: str | None, let: Mapping[str, Any]) -> None:
+    def __init__(self, session: Session, secrets: "_Secrets", probe: str | None, check: "StepsCheck") -> None:
         self._session, self._secrets, self._probe = session, dict(secrets.values), probe
-        self._shown = secrets.shown
+        self._shown, self._meaning = secrets.shown, check.cause
         self.captured: dict[str, Any] = {}
-        for name, value in let.items():
+        for name, value in check.let.items() if probe is not None or check.probe is None else ():
             self.captured[name] = expressions.evaluate(value, self.values()) if isinstance(value, str) else value
 
     def values(self, answer: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -209,9 +209,10 @@ class _Run:
         except NoValue as error:
             raise CheckFailed(f"{step.title} can't be asked", str(error), "correct the check") from error
         except CheckFailed as error:
-            if not step.cause:
+            meaning = step.cause or self._meaning
+            if not meaning:
                 raise
-            raise CheckFailed(step.cause, f"{error.summary}: {error.cause}", error.fix) from error
+            raise CheckFailed(meaning, f"{error.summary}: {error.cause}", error.fix) from error
 
     def _met(self, expectation: Expectation, answer: Answer) -> bool:
         try:
@@ -270,6 +271,9 @@ class StepsCheck(Check):
         default_factory=dict,
         description="Values by name that all steps may speak of: a text is CEL and may speak of those before it, "
         "anything else stands for itself.",
+    )
+    cause: str = Field(
+        "", description="What it means that a request is refused or has no answer, where the step does not say so."
     )
     detail: str = Field("", description="What is said of a pass; `${…}` inserts a value.")
     evidence: dict[str, str] = Field(default_factory=dict, description="What is recorded of a pass, in CEL, by name.")
@@ -333,7 +337,7 @@ class StepsCheck(Check):
         }
         secrets = _Secrets(values, frozenset(name for name, one in self.secrets.items() if not one.hidden))
         async with self.session(reach, _as_secrets(values)) as session:
-            run = _Run(session, secrets, self.probe.fresh() if self.probe else None, self.let)
+            run = _Run(session, secrets, self.probe.fresh() if self.probe else None, self)
             began = time.perf_counter()
             try:
                 for step in self.parts["steps"]:
@@ -362,12 +366,12 @@ class StepsCheck(Check):
             return
         # Another check may be at it, or the search lag behind: what is left now goes the next time.
         with contextlib.suppress(CheckFailed):
-            looking = _Run(session, secrets, None, {})
+            looking = _Run(session, secrets, None, self)
             for step in self.parts["leftovers"]:
                 await looking.take(step)
             found = [str(one) for value in looking.captured.values() if isinstance(value, list) for one in value]
             for name in self.probe.stale(found, time.time()):
-                left = _Run(session, secrets, name, self.let)
+                left = _Run(session, secrets, name, self)
                 for step in self.parts["remove"]:
                     await left.take(step)
 

@@ -64,7 +64,7 @@ async def test_a_port_that_refuses_fails_with_the_reason(check: Check) -> None:
         pass
     with pytest.raises(CheckFailed) as failure:
         await check.run(StubReach(ports={"iceberg-rest": port, "": port}))
-    assert "no answer" in failure.value.summary
+    assert "no answer" in failure.value.cause
 
 
 async def test_a_database_that_fails_is_told_in_the_words_of_the_catalogue() -> None:
