@@ -13,7 +13,8 @@ from urllib.parse import quote
 from pydantic import Field, model_validator
 
 from carbon_platform import expressions
-from carbon_platform.checks.steps import Answer, SecretValue, ServerSteps, Session, Step, shortened
+from carbon_platform.checks.step import Answer, SecretValue, Session, Step, shortened
+from carbon_platform.checks.steps import ServerSteps
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.source import Place, Strict

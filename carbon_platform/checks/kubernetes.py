@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from carbon_platform import expressions
-from carbon_platform.checks.steps import Answer, Expected, Probe, Session, Step, StepsCheck, shortened
+from carbon_platform.checks.step import Answer, Expected, Probe, Session, Step, shortened
+from carbon_platform.checks.steps import StepsCheck
 from carbon_platform.cluster.errors import Rejected
 from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.errors import CarbonError, CheckFailed, PermissionDenied, Unreachable

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from carbon_platform import expressions
-from carbon_platform.checks.steps import Answer, ServerSteps, Session, Step
+from carbon_platform.checks.step import Answer, Session, Step
+from carbon_platform.checks.steps import ServerSteps
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.source import Place

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from carbon_platform import expressions
 from carbon_platform.checks import postgres_session, trino_session
-from carbon_platform.checks.steps import Answer, ServerSteps, Session, Step, shortened
+from carbon_platform.checks.step import Answer, Session, Step, shortened
+from carbon_platform.checks.steps import ServerSteps
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.expressions import NoValue
 from carbon_platform.source import Place

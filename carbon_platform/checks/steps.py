@@ -4,257 +4,24 @@ Steps know nothing of how a request is made: a session does that, one for each p
 """
 
 import abc
-import asyncio
 import contextlib
-import contextvars
-import dataclasses
 import re
-import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from carbon_platform import expressions
 from carbon_platform.checks.base import Check, Mistake, Passed
+from carbon_platform.checks.step import NAME, Probe, SecretValue, Session, Step, shortened
+from carbon_platform.checks.step_run import Run, Secrets, as_secrets
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.expressions import NoValue, WrongExpression
-from carbon_platform.source import Place, Strict
+from carbon_platform.source import Place
 
-NAME = r"^[a-z][a-z0-9_]*$"
 _RESERVED = frozenset({"answer", "probe", "secret", "took"})
-_STALE = 3600.0
-"""Seconds after which the check that made a probe is surely gone."""
-_HIDDEN = "***"
-_SHORTEST_SECRET = 4
-"""What is shorter stands in any text by chance."""
-_MOST = 300
-"""Characters of a value in a message."""
-
-
-class Expectation(Strict):
-    """A condition, and what is said when it is not met."""
-
-    that: str = Field(description="A condition, in CEL; `answer` is the step's answer.")
-    cause: str = Field("", description="What it means that it is not met, in a sentence; `${…}` inserts a value.")
-    fix: str = Field("", description="What helps.")
-
-
-def _alone(value: Any) -> Any:
-    return {"that": value} if isinstance(value, str) else value
-
-
-Expected = Annotated[Expectation, BeforeValidator(_alone)]
-"""A condition alone may be written as its text."""
-
-
-class SecretValue(Strict):
-    """A value of a Secret."""
-
-    secret: str
-    key: str
-    namespace: str | None = Field(None, description="Where it is; the component's namespace by default.")
-    hidden: bool = Field(True, description="False for what may be shown, such as a user's name.")
-
-
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """What came back: `value` is `answer` in expressions, `told` says in a line what it was."""
-
-    value: Mapping[str, Any]
-    told: str
-
-
-class Session(Protocol):
-    """One conversation with a server."""
-
-    async def ask(self, step: "Step", values: Mapping[str, Any]) -> Answer:
-        """Make a step's request. Raises CheckFailed when there is no answer, NoValue when it can't be written."""
-
-
-class Step(Strict):
-    """One request and what is made of its answer. Subclasses say what a request is."""
-
-    name: str | None = Field(None, pattern=NAME, description="Its time in milliseconds is then `took.<name>`.")
-    cause: str = Field("", description="What it means that there is no answer, or a refusal, in a sentence.")
-    expect: list[Expected] = Field(default_factory=list, description="What must be true of the answer.")
-    until: Expected | None = Field(None, description="Ask again until this is true.")
-    within: float = Field(10.0, gt=0, description="Seconds for `until`.")
-    every: float = Field(0.25, gt=0, description="Seconds between two requests for `until`.")
-    capture: dict[str, str] = Field(default_factory=dict, description="Values for later steps, in CEL, by name.")
-    capture_secret: dict[str, str] = Field(
-        default_factory=dict, description="The same for what nobody may see, such as a token: `secret.<name>` then."
-    )
-
-    @property
-    @abc.abstractmethod
-    def title(self) -> str:
-        """The request in a few words, as it is written."""
-
-    @abc.abstractmethod
-    def requests(self) -> Iterator[tuple[Place, Any]]:
-        """The parts in which `${…}` is replaced, and where each stands."""
-
-
-class Probe(Strict):
-    """A name of its own for what the check makes: unique, and telling when it was made."""
-
-    prefix: str = Field("carbon_probe_", pattern=r"^[A-Za-z][A-Za-z0-9_-]*[_-]$")
-    separator: str = Field("_", pattern=r"^[_-]$", description="Between its parts.")
-
-    def fresh(self) -> str:
-        """A name that nobody else has."""
-        return f"{self.prefix}{int(time.time())}{self.separator}{secrets.token_hex(4)}"
-
-    def stale(self, texts: Sequence[str], now: float) -> list[str]:
-        """The names inside these texts that killed checks left behind; what is no probe's is never among them."""
-        pattern = re.compile(rf"{re.escape(self.prefix)}(\d{{9,11}}){self.separator}[0-9a-f]{{8}}(?![0-9A-Za-z])")
-        found = {m[0]: int(m[1]) for text in texts for m in pattern.finditer(text)}
-        return sorted(name for name, made in found.items() if now - made > _STALE)
-
-
-@dataclasses.dataclass(frozen=True)
-class Seen:
-    """A step that was taken, for whoever watches; secrets are hidden."""
-
-    title: str
-    told: str
-    milliseconds: float
-    verdict: str
-
-
-_watcher: contextvars.ContextVar[Callable[[Seen], None] | None] = contextvars.ContextVar("watcher", default=None)
-
-
-@contextlib.contextmanager
-def watching(watcher: Callable[[Seen], None]) -> Iterator[None]:
-    """Meanwhile every step that a check takes is told to `watcher`."""
-    token = _watcher.set(watcher)
-    try:
-        yield
-    finally:
-        _watcher.reset(token)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Secrets:
-    values: Mapping[str, str]
-    shown: frozenset[str]
-    """Names of those that may be shown."""
-
-
-class _Run:
-    """One run of a check's steps: what is known so far, and what must not be shown."""
-
-    def __init__(self, session: Session, secrets: "_Secrets", probe: str | None, check: "StepsCheck") -> None:
-        self._session, self._secrets, self._probe = session, dict(secrets.values), probe
-        self._shown, self._meaning = secrets.shown, check.cause
-        self.captured: dict[str, Any] = {}
-        for name, value in check.let.items() if probe is not None or check.probe is None else ():
-            self.captured[name] = expressions.evaluate(value, self.values()) if isinstance(value, str) else value
-
-    def values(self, answer: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """What expressions may name."""
-        found = dict(self.captured)
-        if self._probe is not None:
-            found["probe"] = self._probe
-        return found if answer is None else {**found, "answer": answer}
-
-    def hide(self, text: str) -> str:
-        """The text without secrets."""
-        for name, secret in self._secrets.items():
-            if len(secret) >= _SHORTEST_SECRET and name not in self._shown:
-                text = text.replace(secret, _HIDDEN)
-        return text
-
-    async def take(self, step: Step) -> None:
-        """Raises CheckFailed when the answer is not as expected."""
-        began = time.perf_counter()
-        verdict, told = "as expected", ""
-        try:
-            answer = await self._until(step)
-            told = answer.told
-            for expectation in step.expect:
-                self._expect(step, expectation, answer)
-            self._keep(step, answer)
-        except CheckFailed as error:
-            hidden = CheckFailed(*(self.hide(part) for part in (error.summary, error.cause, error.fix)))
-            verdict, told = hidden.summary, told or hidden.cause
-            raise hidden from None
-        finally:
-            took = (time.perf_counter() - began) * 1000
-            if step.name:
-                self.captured[f"took.{step.name}"] = round(took, 1)
-            watcher = _watcher.get()
-            if watcher:
-                watcher(Seen(self.hide(step.title), self.hide(told), took, verdict))
-
-    async def _until(self, step: Step) -> Answer:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + step.within
-        while True:
-            answer = await self._ask(step)
-            if step.until is None or self._met(step.until, answer):
-                return answer
-            if loop.time() >= end:
-                raise self._failure(step, step.until, answer, f", for {step.within:g} s")
-            await asyncio.sleep(step.every)
-
-    async def _ask(self, step: Step) -> Answer:
-        values = self.values() | _as_secrets(self._secrets)
-        try:
-            return await self._session.ask(step, values)
-        except NoValue as error:
-            raise CheckFailed(f"{step.title} can't be asked", str(error), "correct the check") from error
-        except CheckFailed as error:
-            meaning = step.cause or self._meaning
-            if not meaning:
-                raise
-            raise CheckFailed(meaning, f"{error.summary}: {error.cause}", error.fix) from error
-
-    def _met(self, expectation: Expectation, answer: Answer) -> bool:
-        try:
-            return expressions.holds(expectation.that, self.values(answer.value))
-        except NoValue:
-            return False
-
-    def _expect(self, step: Step, expectation: Expectation, answer: Answer) -> None:
-        if not self._met(expectation, answer):
-            raise self._failure(step, expectation, answer, "")
-
-    def _failure(self, step: Step, expectation: Expectation, answer: Answer, lasting: str) -> CheckFailed:
-        cause = ""
-        with contextlib.suppress(NoValue):  # it may speak of what this answer has not
-            cause = expressions.fill(expectation.cause, self.values(answer.value))
-        if cause:
-            return CheckFailed(cause, f"{step.title}{lasting}: {answer.told}", expectation.fix)
-        return CheckFailed(f"{step.title}{lasting}: not so: {expectation.that}", answer.told, expectation.fix)
-
-    def _keep(self, step: Step, answer: Answer) -> None:
-        values = self.values(answer.value)
-        try:
-            found = {name: expressions.evaluate(one, values) for name, one in step.capture.items()}
-            for name, one in step.capture_secret.items():
-                self._secrets[name] = str(expressions.evaluate(one, values))
-        except NoValue as error:
-            raise CheckFailed(
-                f"{step.title}: the answer has not what is needed of it", f"{error} ({answer.told})", "see what answers"
-            ) from error
-        self.captured |= found
-
-    def reached(self, step: Step) -> bool:
-        """True when all that the step's request speaks of is known."""
-        names = {*self.values(), *(f"secret.{name}" for name in self._secrets)}
-        try:
-            for _, part in step.requests():
-                for text in expressions.texts(part):
-                    for expression in expressions.inserted(text):
-                        expressions.check(expression, names)
-        except WrongExpression:
-            return False
-        return True
 
 
 class StepsCheck(Check):
@@ -335,9 +102,9 @@ class StepsCheck(Check):
             name: await reach.secret(one.secret, one.key, one.namespace or reach.namespace)
             for name, one in self.secrets.items()
         }
-        secrets = _Secrets(values, frozenset(name for name, one in self.secrets.items() if not one.hidden))
-        async with self.session(reach, _as_secrets(values)) as session:
-            run = _Run(session, secrets, self.probe.fresh() if self.probe else None, self)
+        secrets = Secrets(values, frozenset(name for name, one in self.secrets.items() if not one.hidden))
+        async with self.session(reach, as_secrets(values)) as session:
+            run = Run(session, secrets, self.probe.fresh() if self.probe else None, self.let, self.cause)
             began = time.perf_counter()
             try:
                 for step in self.parts["steps"]:
@@ -349,7 +116,7 @@ class StepsCheck(Check):
             await self._sweep(session, secrets)
             return self._passed(run, (time.perf_counter() - began) * 1000)
 
-    async def _clean(self, run: _Run, *, quietly: bool) -> None:
+    async def _clean(self, run: Run, *, quietly: bool) -> None:
         """All that is always done, whatever of it fails; the first failure is told, unless there is another to tell."""
         failures = []
         for step in (*self.parts["finally"], *self.parts["remove"]):
@@ -361,21 +128,21 @@ class StepsCheck(Check):
         if failures and not quietly:
             raise failures[0]
 
-    async def _sweep(self, session: Session, secrets: _Secrets) -> None:
+    async def _sweep(self, session: Session, secrets: Secrets) -> None:
         if self.probe is None:
             return
         # Another check may be at it, or the search lag behind: what is left now goes the next time.
         with contextlib.suppress(CheckFailed):
-            looking = _Run(session, secrets, None, self)
+            looking = Run(session, secrets, None, {}, self.cause)
             for step in self.parts["leftovers"]:
                 await looking.take(step)
             found = [str(one) for value in looking.captured.values() if isinstance(value, list) for one in value]
             for name in self.probe.stale(found, time.time()):
-                left = _Run(session, secrets, name, self)
+                left = Run(session, secrets, name, self.let, self.cause)
                 for step in self.parts["remove"]:
                     await left.take(step)
 
-    def _passed(self, run: _Run, milliseconds: float) -> Passed:
+    def _passed(self, run: Run, milliseconds: float) -> Passed:
         values = run.values()
         evidence: dict[str, str | int | float | bool] = {}
         try:
@@ -404,21 +171,10 @@ class ServerSteps(StepsCheck):
         yield from super().mistakes(endpoints)
 
 
-def _as_secrets(hidden: Mapping[str, str]) -> dict[str, str]:
-    """By the names that expressions have for them."""
-    return {f"secret.{name}": value for name, value in hidden.items()}
-
-
 def _flat(value: Any, hide: Callable[[str], str]) -> str | int | float | bool:
     if isinstance(value, float):
         return round(value, 3)
     return value if isinstance(value, bool | int) else hide(shortened(str(value)))
-
-
-def shortened(text: str) -> str:
-    """One line of at most some hundred characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= _MOST else f"{line[:_MOST]}…"
 
 
 def _mistakes(step: Step, at: Place, names: set[str], hidden: set[str]) -> Iterator[Mistake]:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from carbon_platform.checks.base import Check
 from carbon_platform.checks.run import run_check
-from carbon_platform.checks.steps import Seen, watching
+from carbon_platform.checks.step_run import Seen, watching
 from carbon_platform.cli.present import console, print_error, print_json
 from carbon_platform.errors import CarbonError, ConfigurationError
 from carbon_platform.records import CheckResult

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from carbon_platform.checks.steps import Probe, StepsCheck
+from carbon_platform.checks.step import Probe
+from carbon_platform.checks.steps import StepsCheck
 from carbon_platform.errors import CheckFailed
 from tests.stand_ins.datahub.gms import Aspects, Gms
 from tests.stand_ins.datahub.serving import Answer, Answerer, Request, serving

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from carbon_platform.checks.http import HttpSteps
-from carbon_platform.checks.steps import Seen, watching
+from carbon_platform.checks.step_run import Seen, watching
 from carbon_platform.errors import CheckFailed
 from tests.unit.checks.loopback_http import Answer, Request, serving
 from tests.unit.checks.stub_reach import StubReach
@@ -322,7 +322,7 @@ async def test_a_check_that_is_cancelled_removes_its_probe() -> None:
 
     with serving(server) as port:
         task = asyncio.create_task(probing({"get": "/slow"}).run(StubReach(ports={"api": port})))
-        await waiting.wait()
+        await asyncio.wait([task, asyncio.create_task(waiting.wait())], return_when=asyncio.FIRST_COMPLETED)
         assert len(store.kept) == 1
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
