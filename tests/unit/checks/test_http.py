@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import re
+import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from carbon_platform.checks.http import HttpSteps
 from carbon_platform.checks.step_run import Seen, watching
 from carbon_platform.errors import CheckFailed
+from carbon_platform.local.pki import Authority
 from tests.unit.checks.loopback_http import Answer, Request, serving
 from tests.unit.checks.stub_reach import StubReach
 
@@ -399,3 +402,49 @@ def test_what_is_wrong_is_known_before_it_is_asked(written: dict[str, Any], at: 
 def test_what_makes_no_sense_is_refused(written: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         declared(**written)
+
+
+@contextlib.asynccontextmanager
+async def secured(folder: Path, name: str) -> AsyncIterator[tuple[int, str]]:
+    """A port of a server whose certificate is for this name, and the certificate of its authority."""
+    authority = Authority(folder, "authority")
+    authority.issue("server", name, hosts=[name])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+    connections: list[asyncio.Task[Any]] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        connections.append(task)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1], (folder / "authority.crt").read_text(encoding="utf-8")
+        await asyncio.gather(*connections)
+
+
+@pytest.mark.parametrize(
+    ("tls", "trusted"),
+    [
+        ({"ca": {"secret": "s", "key": "ca"}, "name": "catalog.example"}, True),
+        ({"verify": False}, True),
+        ({"ca": {"secret": "s", "key": "ca"}, "name": "another.example"}, False),
+        ({"name": "catalog.example"}, False),
+    ],
+    ids=["its own authority and name", "any", "another name", "an authority that nobody knows"],
+)
+async def test_a_server_is_who_its_certificate_says(tls: dict[str, Any], trusted: bool, tmp_path: Path) -> None:
+    check = declared(tls=tls, steps=[{"get": "/"}])
+    async with secured(tmp_path, "catalog.example") as (port, authority):
+        reach = StubReach(ports={"api": port}, secrets={"ca": authority}, scheme="https")
+        if trusted:
+            await check.run(reach)
+        else:
+            with pytest.raises(CheckFailed, match="GET /: its certificate is not trusted"):
+                await check.run(reach)
