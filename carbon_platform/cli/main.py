@@ -117,8 +117,11 @@ def verify(components: Components = None, json: Json = False) -> None:
 
 @app.command(epilog="Examples: carbon check trino · carbon check datahub datahub_ingest --watch")
 def check(
-    component: Annotated[str, typer.Argument(help="A component by name.")],
-    checks: Annotated[list[str] | None, typer.Argument(help="Checks of it by name; all when none is named.")] = None,
+    component: Annotated[str, typer.Argument(autocompletion=completion.components, help="A component by name.")],
+    checks: Annotated[
+        list[str] | None,
+        typer.Argument(autocompletion=completion.checks, help="Checks of it by name; all when none is named."),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Again whenever the definition is written.")] = False,
     json: Json = False,
 ) -> None:
