@@ -2,12 +2,13 @@
 
 import abc
 import dataclasses
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Collection, Iterator, Mapping
+from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from carbon_platform.cluster.reach import Reach
+from carbon_platform.source import Place
 
 Evidence = Mapping[str, str | int | float | bool]
 """What was seen, as flat facts: numbers stay numbers so that they can be plotted. Never a secret value."""
@@ -19,6 +20,13 @@ class Passed:
 
     detail: str
     evidence: Evidence = dataclasses.field(default_factory=dict)
+
+
+class Mistake(NamedTuple):
+    """What is wrong in a check as it is written, and where in it."""
+
+    at: Place
+    text: str
 
 
 class Check(BaseModel, abc.ABC):
@@ -37,6 +45,14 @@ class Check(BaseModel, abc.ABC):
     type: str
     name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$", description="Name shown; the type by default.")
     deadline: float | None = Field(None, gt=0, description="Seconds this check may take; the setting by default.")
+
+    def told_summary(self) -> str:
+        """What a pass proves, for people."""
+        return self.summary or f"{self.type} passes"
+
+    def mistakes(self, endpoints: Collection[str]) -> Iterator[Mistake]:
+        """What is wrong in it beside its types, in a component that has these endpoints."""
+        yield from ()
 
     @abc.abstractmethod
     async def run(self, reach: Reach) -> Passed:

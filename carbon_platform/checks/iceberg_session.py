@@ -85,19 +85,6 @@ class Catalogue:
         """Make a namespace."""
         await self.call("POST", "/namespaces", {"namespace": [name], "properties": {}})
 
-    async def has_namespace(self, name: str) -> bool:
-        """Whether a namespace is there."""
-        return await self.exists(f"/namespaces/{quote(name)}")
-
-    async def drop_namespace(self, name: str) -> None:
-        """Remove an empty namespace."""
-        await self.call("DELETE", f"/namespaces/{quote(name)}")
-
-    async def tables(self, namespace: str) -> list[str]:
-        """Names of the tables in a namespace."""
-        answer = await self.call("GET", f"/namespaces/{quote(namespace)}/tables")
-        return [table["name"] for table in answer["identifiers"]]
-
     async def create_table(self, namespace: str, request: dict[str, Any]) -> dict[str, Any]:
         """Make a table; what loading it would give."""
         return dict(await self.call("POST", f"/namespaces/{quote(namespace)}/tables", request))
@@ -116,10 +103,6 @@ class Catalogue:
         body = {"requirements": requirements, "updates": updates}
         answer = await self.call("POST", path, body, conflict_ok=True)
         return dict(answer) if answer is not None else None
-
-    async def drop_table(self, namespace: str, name: str) -> None:
-        """Remove a table with its files."""
-        await self.call("DELETE", f"/namespaces/{quote(namespace)}/tables/{quote(name)}?purgeRequested=true")
 
     async def exists(self, path: str) -> bool:
         """Whether there is something at `path`."""
@@ -229,28 +212,3 @@ async def catalogue(reach: Reach, service: str, port: int, namespace: str | None
         session = Catalogue(http)
         await session.config()
         yield session
-
-
-@contextlib.asynccontextmanager
-async def probe_namespace(session: Catalogue) -> AsyncIterator[str]:
-    """A namespace of its own, gone afterwards with all that is in it; those of killed probes go as well."""
-    for stale in stale_probes(await session.namespaces(), time.time()):
-        with contextlib.suppress(CheckFailed):  # another probe may be at it
-            await _remove(session, stale)
-    name = probe_name()
-    await session.create_namespace(name)
-    try:
-        yield name
-    except BaseException:
-        with contextlib.suppress(CheckFailed):  # what failed first is what is told
-            await _remove(session, name)
-        raise
-    await _remove(session, name)
-
-
-async def _remove(session: Catalogue, namespace: str) -> None:
-    if not await session.has_namespace(namespace):
-        return
-    for table in await session.tables(namespace):
-        await session.drop_table(namespace, table)
-    await session.drop_namespace(namespace)

@@ -1,4 +1,4 @@
-"""Functional checks of Ray: the operator keeps clusters, a cluster is whole, and a job runs on all of its nodes."""
+"""Functional checks of Ray: a cluster is whole, and a job runs on all of its nodes."""
 
 import asyncio
 import contextlib
@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from carbon_platform.checks.base import Check, Passed
-from carbon_platform.checks.ray_session import API, Head, Node, RayCheck, condition, node, probe_name, stale_probes
+from carbon_platform.checks.base import Passed
+from carbon_platform.checks.ray_session import Head, Node, RayCheck, condition, probe_name, stale_probes
 from carbon_platform.cluster.reach import Object, Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.wording import counted
 
-_DEFINITIONS = ("rayclusters.ray.io", "rayjobs.ray.io", "rayservices.ray.io")
 _PAUSE = 0.25
 _TASK_SECONDS = 30
 """What a node may take to start a Python process and run a task in it."""
@@ -55,73 +54,6 @@ print("{_MARKER}" + json.dumps({{"alive": sorted(there.values()), "failed": fail
 
 Ray keeps the log of every driver: a probe's is kept short.
 """
-
-
-def probe_cluster(name: str) -> Object:
-    """A RayCluster that is suspended from the start: the operator has work with it, and no pod comes of it."""
-    container = {"name": "ray-head", "image": "localhost/never-started:1"}
-    head = {"rayStartParams": {}, "template": {"spec": {"containers": [container]}}}
-    return {
-        "apiVersion": API,
-        "kind": "RayCluster",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "carbon-check"}},
-        "spec": {"suspend": True, "headGroupSpec": head},
-    }
-
-
-class Operator(Check):
-    """The operator does what a RayCluster of the check's own asks for; the RayCluster is gone afterwards."""
-
-    summary: ClassVar[str] = "The definitions are there, and the operator acts on a new RayCluster."
-
-    patience: float = Field(
-        30, gt=0, description="Seconds for it to act; a new operator first waits for the old one's lease."
-    )
-
-    async def run(self, reach: Reach) -> Passed:
-        await self._definitions(reach)
-        there = await reach.list(API, "RayCluster")
-        for stale in stale_probes((o["metadata"]["name"] for o in there), time.time()):
-            await reach.delete(API, "RayCluster", stale)
-        name, began = probe_name(), time.perf_counter()
-        await reach.create(probe_cluster(name))
-        try:
-            service = await self._acted(reach, name)
-        finally:
-            await reach.delete(API, "RayCluster", name)
-        took = (time.perf_counter() - began) * 1000
-        return Passed(f"acted on a new RayCluster, made {service}", {"definitions": 3, "reconcile_ms": round(took, 1)})
-
-    @staticmethod
-    async def _definitions(reach: Reach) -> None:
-        for name in _DEFINITIONS:
-            found = await reach.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
-            if found is None or condition(found, "Established").get("status") != "True":
-                cause = "it is not there" if found is None else "the API server has not established it"
-                raise CheckFailed(f"definition {name} does not serve", cause, "restart the operator: it applies it")
-
-    async def _acted(self, reach: Reach, name: str) -> str:
-        """The Service that the operator made for the probe, once it has brought the probe to where it should be."""
-        deadline = time.monotonic() + self.patience
-        while True:
-            probe = await reach.get(API, "RayCluster", name) or {}
-            service = ((probe.get("status") or {}).get("head") or {}).get("serviceName")
-            if service and condition(probe, "RayClusterSuspended").get("status") == "True":
-                return f"Service {service}"
-            if time.monotonic() >= deadline:
-                raise await self._idle(reach, probe)
-            await asyncio.sleep(_PAUSE)
-
-    async def _idle(self, reach: Reach, probe: Object) -> CheckFailed:
-        pods = await reach.list("v1", "Pod", labels={"app.kubernetes.io/instance": reach.release})
-        seen = [node(pod) for pod in pods]
-        cause = "; ".join(f"pod {one.pod}: {one.trouble or 'ready'}" for one in seen) or "it has no pod"
-        told = "; ".join(f"{c['type']} {c['status']}" for c in (probe.get("status") or {}).get("conditions") or ())
-        return CheckFailed(
-            f"the operator has not acted on a new RayCluster within {self.patience:g} s",
-            f"{cause} (status of the RayCluster: {told or 'none'})",
-            "see the operator's log: it may be down, lack rights, or wait for its lease",
-        )
 
 
 def desired_workers(cluster: Object) -> int:
@@ -195,21 +127,6 @@ class Cluster(RayCheck):
                 f"{', '.join(old)}: the operator does not replace running pods",
                 f"carbon up; or delete them, it makes them anew: kubectl delete pod {' '.join(old)}",
             )
-
-
-class Version(RayCheck):
-    """The head answers, and runs the Ray that is declared."""
-
-    summary: ClassVar[str] = "The head answers with the declared version of Ray."
-
-    async def run(self, reach: Reach) -> Passed:
-        declared = str((await self.declared(reach))["spec"].get("rayVersion") or "")
-        async with self.head(reach) as head:
-            version = str((await head.version()).get("ray_version") or "")
-        if not version or (declared and version != declared):
-            cause = f"the head runs {version or 'an unknown version'}, declared is {declared or 'none'}"
-            raise CheckFailed("the head runs another Ray than declared", cause, "correct the image or its tag")
-        return Passed(f"Ray {version}", {"version": version})
 
 
 class Job(RayCheck):
@@ -300,4 +217,4 @@ def outcome(printed: str) -> Mapping[str, Any]:
         raise CheckFailed("a job succeeded without doing its work", cause, "see the head's log") from None
 
 
-CHECKS = {"operator": Operator, "cluster": Cluster, "version": Version, "job": Job}
+CHECKS = {"cluster": Cluster, "job": Job}

@@ -40,10 +40,6 @@ class Head:
     def __init__(self, http: "httpx2.AsyncClient") -> None:
         self._http = http
 
-    async def version(self) -> dict[str, Any]:
-        """Which Ray this is."""
-        return dict(await self._call("GET", "/api/version", dict))
-
     async def jobs(self) -> list[str]:
         """Submission ids of the jobs that it remembers."""
         return [str(job.get("submission_id")) for job in await self._call("GET", "/api/jobs/", list)]

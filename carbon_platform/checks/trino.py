@@ -1,4 +1,4 @@
-"""Functional checks of Trino: it has started, its workers are there, and a table goes from SQL down to the store."""
+"""Functional checks of Trino: a statement runs, and a table goes from SQL down to the store."""
 
 import asyncio
 import contextlib
@@ -14,22 +14,6 @@ from carbon_platform.checks.trino_session import Trino, TrinoCheck
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.wording import counted
-
-
-class Info(TrinoCheck):
-    """The coordinator has finished starting."""
-
-    summary: ClassVar[str] = "The coordinator answers and has finished starting."
-
-    async def run(self, reach: Reach) -> Passed:
-        async with self.trino(reach) as trino:
-            info = await trino.info()
-        if info.get("starting") is not False:
-            raise CheckFailed("Trino is still starting", f"up for {info.get('uptime')}", "wait; then see its log")
-        if not info.get("coordinator"):
-            raise CheckFailed("the Service leads to a worker, not to the coordinator", fix="correct its selector")
-        version = str((info.get("nodeVersion") or {}).get("version", "unknown"))
-        return Passed(f"Trino {version} has started", {"version": version, "uptime": str(info.get("uptime", ""))})
 
 
 class Query(TrinoCheck):
@@ -58,34 +42,6 @@ class Query(TrinoCheck):
 def _shown(rows: list[list[Any]]) -> str:
     text = str(rows[:3])
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-class Nodes(TrinoCheck):
-    """As many workers are active as declared."""
-
-    summary: ClassVar[str] = "All workers have joined and are active."
-
-    expect: int = Field(ge=0, description="Active nodes beside the coordinator.")
-    settle: float = Field(25, ge=0, description="Seconds that a worker may take to join, as after a restart.")
-
-    async def run(self, reach: Reach) -> Passed:
-        # Neither aggregated nor ordered: so the coordinator answers it alone, without a worker that may be dead.
-        sql = "select coordinator, state from system.runtime.nodes"
-        deadline = time.monotonic() + self.settle
-        async with self.trino(reach) as trino:
-            while True:
-                states = [state for coordinator, state in (await trino.query(sql)).rows if not coordinator]
-                active = states.count("active")
-                if active == self.expect or time.monotonic() >= deadline:
-                    break
-                await asyncio.sleep(0.5)
-        if active != self.expect:
-            raise CheckFailed(
-                f"{active} Trino workers are active, declared are {self.expect}",
-                ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states))) or "none has joined",
-                "see the pods of the workers, and whether they reach the coordinator",
-            )
-        return Passed(f"{active} workers active", {"workers": active})
 
 
 class Iceberg(TrinoCheck):
@@ -215,4 +171,4 @@ def _list(address: str, access: str, secret: str, region: str, bucket: str, fold
             raise CheckFailed("the object store does not list the table's files", cause, "see its checks") from error
 
 
-CHECKS = {"info": Info, "query": Query, "nodes": Nodes, "iceberg": Iceberg}
+CHECKS = {"query": Query, "iceberg": Iceberg}

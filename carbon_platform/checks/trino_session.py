@@ -55,10 +55,6 @@ class Trino:
     def __init__(self, http: "httpx2.AsyncClient") -> None:
         self._http = http
 
-    async def info(self) -> dict[str, Any]:
-        """What the coordinator says of itself."""
-        return await self._json("GET", "/v1/info")
-
     async def query(self, sql: str) -> Outcome:
         """Run one statement to its end. Raises CheckFailed with Trino's error; a query left early is cancelled."""
         page = await self._json("POST", "/v1/statement", sql)
@@ -145,20 +141,27 @@ class TrinoCheck(Check):
     @contextlib.asynccontextmanager
     async def trino(self, reach: Reach) -> AsyncIterator[Trino]:
         """A session with the coordinator."""
-        import httpx2
-
         host, bound = await reach.service(self.service, self.port, self.service_namespace)
-        # Without workers a query would wait for minutes, and one sent to a dead worker longer still: Trino itself
-        # shall give up, and say why, before the check has to.
-        properties = {
-            "required_workers_max_wait_time": "5s",
-            "query_max_execution_time": f"{(self.deadline or 60) * 0.75:.0f}s",
-        }
-        headers = {
-            "X-Trino-User": self.user,
-            "X-Trino-Source": "carbon",
-            "X-Trino-Session": ",".join(f"{name}={value}" for name, value in properties.items()),
-        }
-        base = f"http://{host}:{bound}"
-        async with httpx2.AsyncClient(base_url=base, headers=headers, timeout=30, trust_env=False) as http:
-            yield Trino(http)
+        async with session(host, bound, self.user, self.deadline or 60) as opened:
+            yield opened
+
+
+@contextlib.asynccontextmanager
+async def session(host: str, port: int, user: str, deadline: float) -> AsyncIterator[Trino]:
+    """A session with the coordinator there, for a check that has so many seconds."""
+    import httpx2
+
+    # Without workers a query would wait for minutes, and one sent to a dead worker longer still: Trino itself
+    # shall give up, and say why, before the check has to.
+    properties = {
+        "required_workers_max_wait_time": "5s",
+        "query_max_execution_time": f"{deadline * 0.75:.0f}s",
+    }
+    headers = {
+        "X-Trino-User": user,
+        "X-Trino-Source": "carbon",
+        "X-Trino-Session": ",".join(f"{name}={value}" for name, value in properties.items()),
+    }
+    base = f"http://{host}:{port}"
+    async with httpx2.AsyncClient(base_url=base, headers=headers, timeout=30, trust_env=False) as http:
+        yield Trino(http)

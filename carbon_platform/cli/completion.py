@@ -34,6 +34,19 @@ def more_components(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in components(incomplete) if name not in named]
 
 
+def checks(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of the checks of the component that the command line names."""
+
+    def known() -> Iterable[str]:
+        from carbon_platform.settings import settings
+        from carbon_platform.spec.load import load_platform
+
+        return load_platform(settings()).components[context.params["component"]].checks
+
+    named = context.params.get("checks") or ()
+    return [name for name in _matching(incomplete, known) if name not in named]
+
+
 def _matching(incomplete: str, known: Callable[[], Iterable[str]]) -> list[str]:
     try:
         return sorted(name for name in known() if name.startswith(incomplete))

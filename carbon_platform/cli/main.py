@@ -115,6 +115,22 @@ def verify(components: Components = None, json: Json = False) -> None:
     raise typer.Exit(run(components or [], json=json))
 
 
+@app.command(epilog="Examples: carbon check trino · carbon check datahub datahub_ingest --watch")
+def check(
+    component: Annotated[str, typer.Argument(autocompletion=completion.components, help="A component by name.")],
+    checks: Annotated[
+        list[str] | None,
+        typer.Argument(autocompletion=completion.checks, help="Checks of it by name; all when none is named."),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Again whenever the definition is written.")] = False,
+    json: Json = False,
+) -> None:
+    """Run checks of a component while they are written: each step, its answer and its verdict. Records nothing."""
+    from carbon_platform.cli.check import run
+
+    raise typer.Exit(run(component, checks or [], watch=watch, json=json))
+
+
 @app.command(epilog="Examples: carbon doctor · carbon doctor trino --json")
 def doctor(components: Components = None, json: Json = False) -> None:
     """Show why something is broken, root causes first, each with evidence and a fix. Changes nothing."""

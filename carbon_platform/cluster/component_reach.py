@@ -21,6 +21,8 @@ class _Endpoint(Protocol):
     def port(self) -> int: ...
     @property
     def namespace(self) -> str | None: ...
+    @property
+    def scheme(self) -> str: ...
 
 
 class ComponentReach:
@@ -46,11 +48,19 @@ class ComponentReach:
 
     async def endpoint(self, name: str | None = None) -> tuple[str, int]:
         """Address of a declared endpoint, the first if unnamed."""
+        found = self._declared(name)
+        return await self.service(found.service, found.port, found.namespace)
+
+    def _declared(self, name: str | None) -> _Endpoint:
         found = self._endpoints.get(name) if name else next(iter(self._endpoints.values()), None)
         if found is None:
             there = ", ".join(self._endpoints) or "none"
             raise CheckFailed(f"endpoint {name or '(first)'} is not declared", f"declared: {there}", "add it")
-        return await self.service(found.service, found.port, found.namespace)
+        return found
+
+    def scheme(self, name: str | None = None) -> str:
+        """What a declared endpoint speaks."""
+        return self._declared(name).scheme
 
     async def service(self, name: str, port: int, namespace: str | None = None) -> tuple[str, int]:
         """Address through which a Service port is reached from this process."""
@@ -89,10 +99,14 @@ class ComponentReach:
         where = (namespace or self._namespace) if resource.namespaced else None
         return await self._api.list(api_version, kind, where, labels=selector)
 
-    async def create(self, obj: Object) -> Object:
+    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
         """Make an object, in the component's namespace unless it names another."""
-        return await self._api.create({**obj, "metadata": {"namespace": self._namespace, **obj["metadata"]}})
+        resource = await self._api.resource(obj["apiVersion"], obj["kind"])
+        where = {"namespace": self._namespace} if resource.namespaced else {}
+        return await self._api.create({**obj, "metadata": where | obj["metadata"]}, dry_run=dry_run)
 
     async def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
         """Delete an object, and in the background what it owns."""
-        await self._api.delete(ObjectName(api_version, kind, namespace or self._namespace, name))
+        resource = await self._api.resource(api_version, kind)
+        where = (namespace or self._namespace) if resource.namespaced else ""
+        await self._api.delete(ObjectName(api_version, kind, where, name))

@@ -24,6 +24,9 @@ class Reach(Protocol):
         Raises CheckFailed when no ready pod stands behind its Service.
         """
 
+    def scheme(self, name: str | None = None) -> str:
+        """What a declared endpoint speaks (the first one if unnamed): `http`, `https` or `tcp`."""
+
     async def service(self, name: str, port: int, namespace: str | None = None) -> tuple[str, int]:
         """Host and port through which `name:port` can be connected to from this process.
 
@@ -47,8 +50,11 @@ class Reach(Protocol):
     ) -> list[Object]:
         """Live objects of a kind in a namespace (the component's by default)."""
 
-    async def create(self, obj: Object) -> Object:
-        """Make an object of one's own, as a probe; its namespace is the component's unless it names one."""
+    async def create(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """Make an object of one's own, as a probe; its namespace is the component's unless it names one.
+
+        With `dry_run` the API server only says whether it would take it. Raises CarbonError when it does not.
+        """
 
     async def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
         """Take a probe away again; nothing when it is gone already."""

@@ -127,7 +127,7 @@ def _spec(component: Component, platform: Platform) -> dg.AssetSpec:
 def _describe(component: Component, name: str) -> str:
     check = component.checks.get(name)
     if check is not None:
-        return check.summary or f"{check.type} passes"
+        return check.told_summary()
     return "Everything it consists of is as desired and ready." if name == "ready" else "Live is as declared."
 
 

@@ -349,6 +349,8 @@ def _checks(one: _Parsed, names: Mapping[str, Any], problems: list[Problem]) -> 
         check = _typed(written, registry.check_type, names, one.source, path, problems)
         if not isinstance(check, Check):
             continue
+        endpoints = [endpoint.name for endpoint in one.attributes.endpoints]
+        problems.extend(one.source.problem((*path, *at), text) for at, text in check.mistakes(endpoints))
         name = check.name or check.type.replace(".", "_")
         if name in checks or name in RESERVED_CHECKS:
             problems.append(one.source.problem(path, f"a check is already called {name!r}; give this one a `name`"))

@@ -10,7 +10,7 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel, WithJsonSchema
@@ -61,8 +61,8 @@ def _section(dotted: str, model: type[BaseModel]) -> Iterator[str]:
     if told and told != summary:
         yield f"{told}\n"
     yield from _table({name: field for name, field in model.model_fields.items() if not _common(name, field)})
-    for name, inner in _nested(model):
-        yield f"Each of `{name}`:\n"
+    for inner, names in _nested(model).items():
+        yield f"Each of {', '.join(f'`{name}`' for name in names)}:\n"
         yield from _table(inner.model_fields)
 
 
@@ -72,11 +72,20 @@ def _common(name: str, field: FieldInfo) -> bool:
     return name == "type" or (base is not None and base.default == field.default)
 
 
-def _nested(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+def _nested(
+    model: type[BaseModel], into: dict[type[BaseModel], list[str]] | None = None
+) -> Mapping[type[BaseModel], list[str]]:
+    """The models inside a model, each once, with the keys that take it."""
+    found: dict[type[BaseModel], list[str]] = {} if into is None else into
     for name, field in model.model_fields.items():
         for inner in _models_in(field.annotation):
-            yield name, inner
-            yield from _nested(inner)
+            new = inner not in found
+            names = found.setdefault(inner, [])
+            if (key := field.alias or name) not in names:
+                names.append(key)
+            if new:
+                _nested(inner, found)
+    return found
 
 
 def _models_in(annotation: object) -> list[type[BaseModel]]:
@@ -91,7 +100,7 @@ def _table(fields: Mapping[str, FieldInfo]) -> Iterator[str]:
         return
     yield "| key | value | default | meaning |\n|---|---|---|---|"
     for name, field in fields.items():
-        cells = (f"`{name}`", _value(field), _default(field), field.description or "")
+        cells = (f"`{field.alias or name}`", _value(field), _default(field), field.description or "")
         yield f"| {' | '.join(_cell(cell) for cell in cells)} |"
     yield ""
 
@@ -109,6 +118,8 @@ def _value(field: FieldInfo) -> str:
 
 def _kind(annotation: object) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(inner[0])
     if origin is Literal:
         return " or ".join(f"`{one}`" for one in inner)
     if origin in {Union, types.UnionType}:
@@ -135,7 +146,7 @@ def _bounds(metadata: Iterable[Any]) -> Iterator[str]:
 
 
 def _default(field: FieldInfo) -> str:
-    if field.default_factory is not None or field.default is None:
+    if field.default_factory is not None or field.default in (None, ""):
         return "none"
     if field.default is PydanticUndefined:
         return "**required**"

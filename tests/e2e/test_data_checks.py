@@ -1,6 +1,7 @@
 """The data layer broken for real, in ways that leave every pod Ready: its checks must see it, its data must stay."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -163,6 +164,18 @@ def test_a_bucket_that_is_gone_is_noticed(carbon: Carbon, kubectl: Kubectl) -> N
     finally:
         kubectl("exec", *pod, "--", "mv", "/data/.e2e-moved", "/data/dolphinscheduler")
     assert_verified(carbon, "object_store")
+
+
+def test_what_a_killed_probe_left_in_the_store_goes_and_nothing_else(carbon: Carbon, kubectl: Kubectl) -> None:
+    old, young = (f"carbon_probe_{int(time.time()) - age}_0badcafe" for age in (4000, 60))
+    pod = ("exec", "-n", "data-platform", "object-store-0", "--")
+    folder = "/data/carbon-probe/probe"
+    kubectl(*pod, "sh", "-c", f"mkdir -p {folder} && touch {folder}/{old} {folder}/{young} {folder}/notes")
+    try:
+        assert_verified(carbon, "object_store")
+        assert set(kubectl(*pod, "ls", folder).split()) == {young, "notes"}
+    finally:
+        kubectl(*pod, "rm", "-f", f"{folder}/{old}", f"{folder}/{young}", f"{folder}/notes")
 
 
 def test_probes_leave_nothing_behind(carbon: Carbon, kubectl: Kubectl, sql: Callable[..., str]) -> None:

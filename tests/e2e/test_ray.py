@@ -131,7 +131,7 @@ def test_a_dead_operator_is_noticed_though_its_definitions_stay(carbon: Carbon, 
     }.items()
     found = checks(carbon, "kuberay_operator", code=1)["ray_operator"]
     assert not found["passed"]
-    assert "it has no pod" in found["detail"]
+    assert "the operator does not act on a new RayCluster" in found["detail"]
     assert kubectl(*NAMESPACE, "get", "rayclusters", "-o", "name").split() == ["raycluster.ray.io/ml-cluster"]
 
 

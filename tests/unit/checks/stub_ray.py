@@ -2,11 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from carbon_platform.cluster.reach import Object
-from carbon_platform.errors import CheckFailed
 from tests.unit.checks.loopback_http import Answer, Request
 from tests.unit.checks.stub_reach import StubReach
 
@@ -15,13 +14,6 @@ MARK = {"checksum/template": "now"}
 
 def conditions(**found: str) -> dict[str, Any]:
     return {"conditions": [{"type": kind, "status": status, "message": f"{kind}!"} for kind, status in found.items()]}
-
-
-def definition(name: str, established: str = "True") -> Object:
-    return {"metadata": {"name": name}, "status": conditions(Established=established)}
-
-
-DEFINITIONS = {name: definition(name) for name in ("rayclusters.ray.io", "rayjobs.ray.io", "rayservices.ray.io")}
 
 
 def pod(name: str, address: str, kind: str = "worker", ready: str = "True", mark: str = "now") -> Object:
@@ -47,7 +39,7 @@ def ray_cluster(replicas: int = 1, maximum: int = 4, **status: Any) -> Object:
 
 
 class RayReach(StubReach):
-    """The component `ray-cluster`, whose RayCluster is called `ml`; and an operator that acts as `operator` says."""
+    """The component `ray-cluster`, whose RayCluster is called `ml`."""
 
     namespace = "ml-platform"
     release = "kuberay-operator"
@@ -57,36 +49,18 @@ class RayReach(StubReach):
         cluster: Object | None = None,
         pods: list[Object] | None = None,
         ports: Mapping[str, int] | None = None,
-        definitions: Mapping[str, Object] = DEFINITIONS,
-        operator: Callable[[Object], Object] = lambda made: made,
     ) -> None:
         super().__init__(ports=ports)
         self.clusters = {"ml": cluster} if cluster else {}
-        self.pods, self.definitions, self.operator = pods or [], definitions, operator
-        self.deleted: list[str] = []
+        self.pods = pods or []
 
     async def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        return (self.clusters if kind == "RayCluster" else self.definitions).get(name)
+        return self.clusters.get(name)
 
     async def list(
         self, api_version: str, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
     ) -> list[Object]:
         return self.pods if kind == "Pod" else list(self.clusters.values())
-
-    async def create(self, obj: Object) -> Object:
-        self.clusters[obj["metadata"]["name"]] = self.operator(obj)
-        return obj
-
-    async def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
-        self.deleted.append(name)
-        if self.clusters.pop(name, None) is None:
-            raise CheckFailed(f"{name} is not there")
-
-
-def acts(made: Object) -> Object:
-    """What the operator makes of a suspended RayCluster."""
-    head = {"serviceName": f"{made['metadata']['name']}-head-svc"}
-    return {**made, "status": {**conditions(RayClusterSuspended="True"), "head": head}}
 
 
 class StubHead:

@@ -18,12 +18,17 @@ class StubReach:
         ready: Mapping[tuple[str, str], list[str]] | None = None,
         ports: Mapping[str, int] | None = None,
         secrets: Mapping[str, str] | None = None,
+        scheme: str = "http",
     ) -> None:
+        self._scheme = scheme
         self._services, self._ready = services or {}, ready or {}
         self._ports, self._secrets = ports or {}, secrets or {}
 
     async def endpoint(self, name: str | None = None) -> tuple[str, int]:
         return await self.service(name or "", 0)
+
+    def scheme(self, name: str | None = None) -> str:
+        return self._scheme
 
     async def service(self, name: str, port: int, namespace: str | None = None) -> tuple[str, int]:
         if name not in self._ports:

@@ -1,31 +1,27 @@
 import shlex
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from carbon_platform.checks.base import Check
-from carbon_platform.checks.ray import Cluster, Job, Operator, Version, desired_workers, probe_cluster
+from carbon_platform.checks.ray import Cluster, Job, desired_workers
 from carbon_platform.checks.ray_session import probe_name, stale_probes
 from carbon_platform.cluster.reach import Object
 from carbon_platform.errors import CheckFailed
+from tests.unit.checks.declared import declared
 from tests.unit.checks.loopback_http import Answer, Request, serving
 from tests.unit.checks.stub_ray import (
-    DEFINITIONS,
     RayReach,
     StubHead,
-    acts,
     conditions,
-    definition,
     pod,
     ray_cluster,
     told,
 )
 
-OPERATOR = Operator(type="ray.operator", patience=0.2)
 CLUSTER = Cluster(type="ray.cluster", cluster="ml", workers=1)
-VERSION = Version(type="ray.version", cluster="ml")
+VERSION = declared("ray_cluster", "ray_version")
 JOB = Job(type="ray.job", cluster="ml", workers=1)
 HEAD = pod("ml-head-a", "10.0.0.1", kind="head")
 WORKER = pod("ml-worker-b", "10.0.0.2")
@@ -41,68 +37,6 @@ async def failure_of(check: Check, reach: RayReach) -> CheckFailed:
 def test_only_names_of_old_probes_are_stale() -> None:
     names = [OLD, probe_name(), "ml-cluster", f"{OLD}-head-svc", "raysubmit_a1b2", "None"]
     assert stale_probes(names, time.time()) == [OLD]
-
-
-# The operator
-
-
-async def test_an_operator_that_acts_passes_and_the_probe_is_gone_with_those_that_were_killed() -> None:
-    reach = RayReach(ray_cluster(), operator=acts)
-    reach.clusters[OLD] = probe_cluster(OLD)
-    evidence = dict((await OPERATOR.run(reach)).evidence)
-    assert evidence["definitions"] == 3
-    assert set(reach.clusters) == {"ml"}
-    assert OLD in reach.deleted
-
-
-def test_the_probe_asks_for_no_pods() -> None:
-    spec = probe_cluster("probe")["spec"]
-    assert spec["suspend"] is True
-    assert "workerGroupSpecs" not in spec
-
-
-def half_done(**status: Any) -> Callable[[Object], Object]:
-    return lambda made: {**made, "status": status}
-
-
-@pytest.mark.parametrize(
-    ("operator", "said"),
-    [
-        (lambda made: made, "status of the RayCluster: none"),
-        (half_done(**conditions(RayClusterSuspended="False"), head={"serviceName": "a"}), "RayClusterSuspended False"),
-        (half_done(**conditions(RayClusterSuspended="True")), "RayClusterSuspended True"),
-        (half_done(state="suspended", head={"serviceName": "a"}), "status of the RayCluster: none"),
-    ],
-    ids=["dead", "stopped half way", "made no Service", "state alone"],
-)
-async def test_an_operator_that_does_not_act_fails_though_the_definitions_are_there(
-    operator: Callable[[Object], Object], said: str
-) -> None:
-    reach = RayReach(operator=operator, pods=[pod("operator-x", "10.0.0.9", ready="False")])
-    failure = await failure_of(OPERATOR, reach)
-    assert "has not acted on a new RayCluster" in failure.summary
-    assert "pod operator-x: Ready!" in failure.cause
-    assert said in failure.cause
-    assert not reach.clusters
-
-
-async def test_an_operator_without_a_pod_is_told_so() -> None:
-    assert "it has no pod" in (await failure_of(OPERATOR, RayReach())).cause
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"rayjobs.ray.io": None}, "it is not there"),
-        ({"rayclusters.ray.io": definition("rayclusters.ray.io", "False")}, "has not established it"),
-    ],
-)
-async def test_a_definition_that_does_not_serve_fails_before_a_probe_is_made(wrong: dict[str, Any], said: str) -> None:
-    reach = RayReach(definitions={**DEFINITIONS, **wrong}, operator=acts)
-    failure = await failure_of(OPERATOR, reach)
-    assert next(iter(wrong)) in failure.summary
-    assert said in failure.cause
-    assert not reach.deleted
 
 
 # The cluster
@@ -170,7 +104,7 @@ def test_desired_workers_are_within_the_bounds(replicas: int, maximum: int, want
 async def run(check: Check, head: Callable[[Request], Answer], reach: RayReach | None = None) -> dict[str, object]:
     there = reach or RayReach(ray_cluster(), [HEAD, WORKER])
     with serving(head) as port:
-        there._ports = {"ml-head-svc": port}
+        there._ports = {"ml-head-svc": port, "dashboard": port}
         return dict((await check.run(there)).evidence)
 
 
@@ -181,17 +115,18 @@ async def refusal(check: Check, head: Callable[[Request], Answer], reach: RayRea
 
 
 async def test_the_declared_version_passes() -> None:
-    assert await run(VERSION, StubHead()) == {"version": "2.60.0"}
+    assert (await run(VERSION, StubHead()))["version"] == "2.60.0"
 
 
 @pytest.mark.parametrize("version", [{"ray_version": "2.9.0"}, {"ray_version": ""}, {}])
 async def test_another_version_fails_with_both(version: dict[str, str]) -> None:
     head = StubHead()
     head.version = version
-    assert "declared is 2.60.0" in (await refusal(VERSION, head)).cause
+    refused = await refusal(VERSION, head)
+    assert refused.summary == "the head runs another Ray than declared, which is 2.60.0"
+    assert str(version.get("ray_version") or "HTTP 200") in refused.cause
 
 
-@pytest.mark.parametrize("check", [VERSION, JOB], ids=lambda check: check.type)
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -200,18 +135,17 @@ async def test_another_version_fails_with_both(version: dict[str, str]) -> None:
         (lambda request: (200, None), "was answered with something else"),
     ],
 )
-async def test_a_head_that_refuses_or_is_none_fails(
-    check: Check, answer: Callable[[Request], Answer], said: str
-) -> None:
-    assert said in (await refusal(check, answer)).cause
+async def test_a_head_that_refuses_or_is_none_fails(answer: Callable[[Request], Answer], said: str) -> None:
+    assert said in (await refusal(JOB, answer)).cause
+    assert await refusal(VERSION, answer)
 
 
-@pytest.mark.parametrize("check", [VERSION, JOB], ids=lambda check: check.type)
+@pytest.mark.parametrize("check", [VERSION, JOB], ids=["version", "job"])
 async def test_a_head_that_is_not_there_fails(check: Check) -> None:
     reach = RayReach(ray_cluster())
     assert "leads nowhere" in (await failure_of(check, reach)).summary
     with serving(StubHead()) as port:
-        reach._ports = {"ml-head-svc": port}
+        reach._ports = {"ml-head-svc": port, "dashboard": port}
     assert "does not answer" in (await failure_of(check, reach)).summary
 
 

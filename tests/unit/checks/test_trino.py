@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from carbon_platform.checks.base import Check
-from carbon_platform.checks.trino import Iceberg, Info, Nodes, Query, data_key
+from carbon_platform.checks.trino import Iceberg, Query, data_key
 from carbon_platform.errors import CheckFailed
+from tests.unit.checks.declared import declared
 from tests.unit.checks.loopback_http import Answer, Request, serving
 from tests.unit.checks.stub_reach import StubReach
 
@@ -41,7 +42,7 @@ class StubTrino:
 
 async def run(check: Check, trino: Callable[[Request], Answer], **secrets: str) -> dict[str, object]:
     with serving(trino) as port:
-        return dict((await check.run(StubReach(ports={"trino": port}, secrets=secrets))).evidence)
+        return dict((await check.run(StubReach(ports={"trino": port, "": port}, secrets=secrets))).evidence)
 
 
 async def failure_of(check: Check, trino: Callable[[Request], Answer]) -> CheckFailed:
@@ -81,7 +82,9 @@ async def test_a_query_that_is_given_up_is_cancelled() -> None:
         return trino(request)
 
     with serving(slow) as port:
-        task = asyncio.create_task(Query(type="trino.query", sql="select 1").run(StubReach(ports={"trino": port})))
+        task = asyncio.create_task(
+            Query(type="trino.query", sql="select 1").run(StubReach(ports={"trino": port, "": port}))
+        )
         await asked.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -107,20 +110,25 @@ async def test_a_coordinator_that_is_busy_is_asked_again() -> None:
 async def test_a_coordinator_that_starts_or_is_none_fails_though_it_answers_200(
     info: dict[str, Any], said: str
 ) -> None:
-    assert said in (await failure_of(Info(type="trino.info"), lambda request: (200, info))).summary
+    assert said in (await failure_of(declared("trino", "trino_info"), lambda request: (200, info))).summary
 
 
 async def test_a_started_coordinator_tells_its_version() -> None:
     info = {"starting": False, "coordinator": True, "uptime": "3.00m", "nodeVersion": {"version": "476"}}
-    assert (await run(Info(type="trino.info"), lambda request: (200, info)))["version"] == "476"
+    assert (await run(declared("trino", "trino_info"), lambda request: (200, info)))["version"] == "476"
 
 
 async def test_workers_are_counted_without_the_coordinator_and_without_those_shutting_down() -> None:
-    rows = [[True, "active"], [False, "active"], [False, "shutting_down"], [False, "active"]]
-    assert await run(Nodes(type="trino.nodes", expect=2), StubTrino(lambda sql: rows)) == {"workers": 2}
-    failure = await failure_of(Nodes(type="trino.nodes", expect=3, settle=0), StubTrino(lambda sql: rows))
-    assert failure.summary == "2 Trino workers are active, declared are 3"
-    assert "1 shutting_down" in failure.cause
+    rows = [[True, "active"], [False, "shutting_down"], [False, "active"]]
+    assert (await run(declared("trino", "trino_nodes"), StubTrino(lambda sql: rows)))["workers"] == 1
+    failure = await failure_of(declared("trino", "trino_nodes"), StubTrino(lambda sql: rows[:2]))
+    assert failure.summary == "0 Trino workers are active, declared are 1"
+    assert "'shutting_down'" in failure.cause
+
+
+async def test_a_worker_that_joins_late_is_waited_for() -> None:
+    asked = iter([[[True, "active"]]] * 2 + [[[True, "active"], [False, "active"]]])
+    assert (await run(declared("trino", "trino_nodes", 60), StubTrino(lambda sql: next(asked))))["workers"] == 1
 
 
 ICEBERG = Iceberg(type="trino.iceberg", bucket="warehouse")

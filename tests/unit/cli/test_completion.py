@@ -16,8 +16,9 @@ CARBON = Path(sys.executable).with_name("carbon")
 def shell(definitions: Definitions) -> dict[str, str]:
     """What a shell has in its environment, with a platform of three components and two environments."""
     definitions.chart()
-    for key in ("kafka", "kafka_topics", "redis"):
+    for key in ("kafka", "kafka_topics"):
         definitions.release(key)
+    definitions.release("redis", checks=[{"type": "redis.info"}, {"type": "redis.roundtrip"}])
     environments(definitions.folder, {"production": {"cluster": {"context": "prod"}}})
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CARBON_")}
     return kept | {
@@ -49,6 +50,10 @@ LINES = {
     "carbon incidents r": ["redis"],
     "carbon down r": ["redis"],
     "carbon open r": ["redis"],
+    "carbon check r": ["redis"],
+    "carbon check redis redis_": ["redis_info", "redis_roundtrip"],
+    "carbon check redis redis_info r": ["redis_roundtrip"],
+    "carbon check nothing r": [],
     "carbon down redis --delete-data r": ["redis"],
     "carbon --json plan r": ["redis"],
     "carbon --env production plan r": ["redis"],

@@ -6,6 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
+from carbon_platform import expressions
+
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 
@@ -83,7 +87,18 @@ PLACEHOLDER = "…"
 def told_texts() -> tuple[str, ...]:
     """Every text in the code but its docstrings, with a placeholder for each part that differs from time to time."""
     files = (ROOT / "carbon_platform").rglob("*.py")
-    return tuple(text for file in files for text in _texts(ast.parse(file.read_text(encoding="utf-8"))))
+    code = (text for file in files for text in _texts(ast.parse(file.read_text(encoding="utf-8"))))
+    return (*code, *_declared())
+
+
+_INSERTED = re.compile(r"\$\{[^}]*\}|\{\{.*?\}\}")
+
+
+def _declared() -> Iterator[str]:
+    """The texts of the shipped definitions: checks that are declared there tell causes and fixes."""
+    for file in (ROOT / "carbon_platform" / "defs").rglob("defs.yaml"):
+        for text in expressions.texts(yaml.safe_load(file.read_text(encoding="utf-8"))):
+            yield _INSERTED.sub(PLACEHOLDER, text)
 
 
 def _texts(tree: ast.AST) -> Iterator[str]:
