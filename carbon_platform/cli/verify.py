@@ -9,16 +9,13 @@ from rich.text import Text
 from carbon_platform.cli.present import again, looking, print_error, print_json, print_wrapped, state_line
 from carbon_platform.errors import ExitCode, Interrupted, Unreachable
 from carbon_platform.healing.sweep import Swept, sweep
-from carbon_platform.health.state import State, fine
+from carbon_platform.health.state import State
 from carbon_platform.inspect.status import ComponentStatus, statuses_in
 from carbon_platform.session import open_session
 from carbon_platform.settings import settings
 from carbon_platform.spec import graph
 from carbon_platform.spec.load import load_platform
 from carbon_platform.spec.platform import Platform
-
-_TOLD = frozenset({State.BLOCKED, State.OFF})
-"""States in which checks can't pass, and say nothing of why."""
 
 
 def run(names: Sequence[str], *, json: bool) -> int:
@@ -42,11 +39,12 @@ def run(names: Sequence[str], *, json: bool) -> int:
 
 
 def exit_code(swept: Sequence[Swept], states: Mapping[str, ComponentStatus], excused: Collection[str]) -> int:
-    """Whether all checks passed. `states`: of what is not healthy; in some, that is no failure."""
-    right = all(
-        one.healthy or (one.component in states and fine(states[one.component].state, excused=one.component in excused))
-        for one in swept
-    )
+    """Whether all checks passed. `states`: of what is not healthy; what is blocked for want of a registry is excused.
+
+    What is off is not: it was asked whether it works, and it does not.
+    """
+    blocked = {key for key, seen in states.items() if seen.state is State.BLOCKED and key in excused}
+    right = all(one.healthy or one.component in blocked for one in swept)
     return ExitCode.DONE if right else ExitCode.FAILED
 
 
@@ -87,7 +85,7 @@ def _as_json(one: Swept, seen: ComponentStatus | None) -> dict[str, object]:
 
 
 def _show(one: Swept, seen: ComponentStatus | None) -> None:
-    if seen and seen.state in _TOLD:
+    if seen and seen.state is State.BLOCKED:
         print_wrapped(state_line(seen))
         return
     print_wrapped(Text(one.component, style="bold"))

@@ -263,7 +263,9 @@ async def test_an_api_server_that_goes_away_and_comes_back_breaks_nothing(
         request = await loop.request()
         assert request.remedy is Remedy.VERIFY
         await loop.run(request)
+        assert (await loop.heal()).outcome == "recovered"
         await edit_config_map(platform, api)
+        await loop.view(lambda view: bool(view.symptoms))
         assert (await loop.heal()).outcome == "healed"
 
 

@@ -55,7 +55,7 @@ class Carbon:
     def broken(self) -> dict[str, str]:
         """State by component of what is not verified, but for what may be blocked where no registry is reached."""
         excused = load_platform(Settings()).excusable
-        found = {c["key"]: c["state"] for c in self.json("status")["components"] if c["state"] != "verified"}
+        found = {c["key"]: c["state"] for c in self.json("status", code=None)["components"] if c["state"] != "verified"}
         return {key: state for key, state in found.items() if key not in excused or state != "blocked"}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

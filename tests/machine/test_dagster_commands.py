@@ -166,7 +166,7 @@ def test_operations_are_served_once_whoever_merges_them(shop: Project, merged: b
     if merged:
         (shop.folder / "shop" / "defs" / "operations.py").write_text(OPERATIONS, encoding="utf-8")
     told = shop("python", "-c", SERVED).split()
-    assert [name for name in told if ":" not in name] == ["drift_schedule", "heal", "health_schedule"]
+    assert [name for name in told if ":" not in name] == ["drift", "heal", "health"]
     assert {"redis:healthy", "network:healthy", "redis:in_sync", "redis:ready"} <= set(told)
     assert len(told) == len(set(told))
 

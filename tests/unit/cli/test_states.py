@@ -27,7 +27,8 @@ COMMANDS = ("status", "up", "verify", "doctor", "plan", "drift")
 EXIT_CODES: dict[tuple[State, bool], tuple[int, ...]] = {
     # In the order of the commands. `plan` and `drift` ask whether they could look, and whether live is as deployed.
     (State.VERIFIED, False): (0, 0, 0, 0, 0, 0),
-    (State.OFF, False): (0, 0, 0, 0, 0, 0),
+    # Whoever asks whether it works is told that it does not.
+    (State.OFF, False): (0, 0, 1, 0, 0, 0),
     (State.BLOCKED, True): (0, 0, 0, 0, 0, 0),
     (State.BLOCKED, False): (1, 1, 1, 1, 0, 0),
     (State.ABSENT, True): (1, 1, 1, 0, 0, 0),
