@@ -126,6 +126,8 @@ async def volumes(api: Api, namespace: str) -> AsyncIterator[str]:
 
 
 _CONTROLLERS_OWN = frozenset({"endpoints", "endpointslices", "events"})
+_IN_EACH_NAMESPACE = frozenset({"configmaps kube-root-ca.crt", "serviceaccounts default"})
+"""What the cluster itself puts into a new namespace, some time after it was made."""
 
 Everything = Callable[[], Awaitable[dict[str, str]]]
 
@@ -152,6 +154,7 @@ def everything(api: Api, namespace: str) -> Everything:
             f"{path} {item['metadata']['name']}": written(item)
             for path, page in zip(paths, pages, strict=True)
             for item in page["items"]
+            if f"{path.rpartition('/')[2]} {item['metadata']['name']}" not in _IN_EACH_NAMESPACE
         }
         own = await api.get(ObjectName("v1", "Namespace", "", namespace))
         return found | ({"namespace": written(own)} if own else {})
