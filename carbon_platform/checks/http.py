@@ -6,7 +6,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote
 
@@ -102,7 +102,7 @@ class Tls(Strict):
     verify: bool = Field(True, description="False: any certificate will do.")
 
 
-class HttpSteps(ServerSteps):
+class HttpSteps(ServerSteps[HttpStep]):
     """Requests by HTTP one after the other, what is expected of each answer, and what is always done at the end."""
 
     summary: ClassVar[str] = "The server answers each request as expected."
@@ -115,24 +115,6 @@ class HttpSteps(ServerSteps):
         0.0, ge=0, description="Seconds in which a step that is answered with 500 or more is asked again."
     )
     fixes: dict[int, str] = Field(default_factory=dict, description="What helps, by the status of a refusal.")
-    steps: list[HttpStep] = Field(min_length=1)
-    finally_: list[HttpStep] = Field(
-        default_factory=list, alias="finally", description="Always taken, as far as what they speak of is known."
-    )
-    remove: list[HttpStep] = Field(default_factory=list, description="Takes away what is called `probe`.")
-    leftovers: HttpStep | None = Field(
-        None, description="Lists names, as a capture: those that are of probes of killed checks are removed."
-    )
-
-    @property
-    def parts(self) -> Mapping[str, Sequence[Step]]:
-        """The steps by where they stand."""
-        return {
-            "steps": self.steps,
-            "finally": self.finally_,
-            "remove": self.remove,
-            "leftovers": [self.leftovers] if self.leftovers else [],
-        }
 
     def said(self) -> Mapping[Place, Any]:
         """Headers and credentials."""

@@ -6,7 +6,7 @@ import hashlib
 import io
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -77,7 +77,7 @@ class S3Step(Step):
         yield ("content",), self.content
 
 
-class S3Objects(ServerSteps):
+class S3Objects(ServerSteps[S3Step]):
     """Requests of an object store one after the other, what is expected of each, and what is always done at the end."""
 
     summary: ClassVar[str] = "The object store keeps and gives what is expected."
@@ -85,24 +85,6 @@ class S3Objects(ServerSteps):
     access_key: str = Field(description="Such as `${secret.access}`.")
     secret_key: str = Field(description="Such as `${secret.secret}`.")  # as S3 calls it
     region: str = "us-east-1"
-    steps: list[S3Step] = Field(min_length=1)
-    finally_: list[S3Step] = Field(
-        default_factory=list, alias="finally", description="Always taken, as far as what they speak of is known."
-    )
-    remove: list[S3Step] = Field(default_factory=list, description="Takes away what is called `probe`.")
-    leftovers: S3Step | None = Field(
-        None, description="Lists names, as a capture: those that are of probes of killed checks are removed."
-    )
-
-    @property
-    def parts(self) -> Mapping[str, Sequence[Step]]:
-        """The steps by where they stand."""
-        return {
-            "steps": self.steps,
-            "finally": self.finally_,
-            "remove": self.remove,
-            "leftovers": [self.leftovers] if self.leftovers else [],
-        }
 
     def said(self) -> Mapping[Place, Any]:
         """The keys."""

@@ -6,7 +6,7 @@ import datetime
 import decimal
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -43,7 +43,7 @@ class SqlStep(Step):
         yield ("sql",), self.sql
 
 
-class SqlQuery(ServerSteps):
+class SqlQuery(ServerSteps[SqlStep]):
     """Statements one after the other, what is expected of their rows, and what is always done at the end."""
 
     summary: ClassVar[str] = "Each statement runs to its end and gives what is expected."
@@ -52,24 +52,6 @@ class SqlQuery(ServerSteps):
     user: str = Field("carbon-check", min_length=1, description="May come from a Secret, as `${secret.<name>}`.")
     password: str | None = Field(None, description="Such as `${secret.password}`.")
     database: str = Field("postgres", description="PostgreSQL's; Trino has catalogues in its names.")
-    steps: list[SqlStep] = Field(min_length=1)
-    finally_: list[SqlStep] = Field(
-        default_factory=list, alias="finally", description="Always taken, as far as what they speak of is known."
-    )
-    remove: list[SqlStep] = Field(default_factory=list, description="Takes away what is called `probe`.")
-    leftovers: SqlStep | None = Field(
-        None, description="Lists names, as a capture: those that are of probes of killed checks are removed."
-    )
-
-    @property
-    def parts(self) -> Mapping[str, Sequence[Step]]:
-        """The steps by where they stand."""
-        return {
-            "steps": self.steps,
-            "finally": self.finally_,
-            "remove": self.remove,
-            "leftovers": [self.leftovers] if self.leftovers else [],
-        }
 
     def said(self) -> Mapping[Place, Any]:
         """Credentials."""

@@ -8,7 +8,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -156,10 +156,31 @@ class StepsCheck(Check):
         return Passed(detail or f"{number} step{'s' if number > 1 else ''} as expected", evidence)
 
 
-class ServerSteps(StepsCheck):
-    """Steps that a server of the component is asked in."""
+_Step = TypeVar("_Step", bound=Step)
+
+
+class ServerSteps(StepsCheck, Generic[_Step]):
+    """Steps of one kind, that a server of the component is asked in."""
 
     endpoint: str | None = Field(None, description="Which of the component's endpoints; the first if unsaid.")
+    steps: list[_Step] = Field(min_length=1)
+    finally_: list[_Step] = Field(
+        default_factory=list, alias="finally", description="Always taken, as far as what they speak of is known."
+    )
+    remove: list[_Step] = Field(default_factory=list, description="Takes away what is called `probe`.")
+    leftovers: _Step | None = Field(
+        None, description="Lists names, as a capture: those that are of probes of killed checks are removed."
+    )
+
+    @property
+    def parts(self) -> Mapping[str, Sequence[Step]]:
+        """The steps by where they stand."""
+        return {
+            "steps": self.steps,
+            "finally": self.finally_,
+            "remove": self.remove,
+            "leftovers": [self.leftovers] if self.leftovers else [],
+        }
 
     def mistakes(self, endpoints: Collection[str]) -> Iterator[Mistake]:
         """Also an endpoint that is not declared."""
