@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from carbon_platform import expressions
-from carbon_platform.checks.step import Answer, Session, Step
+from carbon_platform.checks.step import Answer, Session, Step, shortened
 from carbon_platform.checks.steps import ServerSteps
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
@@ -131,13 +131,8 @@ class _S3:
         except (minio.error.MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
             cause = f"{type(error).__name__}: {error}"
             raise CheckFailed(f"{step.title}: no sensible answer", cause, "see the server's log") from error
-        told = ", ".join(f"{name} {_short(one)}" for name, one in value.items()) or "done"
+        told = ", ".join(f"{name} {shortened(str(one))}" for name, one in value.items()) or "done"
         return Answer({**value, "ms": round((time.perf_counter() - began) * 1000, 2)}, told)
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 class _Requests:

@@ -18,6 +18,7 @@ from carbon_platform.checks.steps import ServerSteps
 from carbon_platform.cluster.reach import Reach
 from carbon_platform.expressions import NoValue
 from carbon_platform.source import Place
+from carbon_platform.wording import counted
 
 if TYPE_CHECKING:
     from carbon_platform.checks.trino_session import Trino
@@ -112,7 +113,7 @@ class _Sql:
         began = time.perf_counter()
         rows = (await self._server.rows(expressions.fill(step.sql, values, _name)))[:_MOST_ROWS]
         shown = shortened(str(rows[:_SHOWN_ROWS])) + ("…" if len(rows) > _SHOWN_ROWS else "")
-        told = f"{len(rows)} row{'' if len(rows) == 1 else 's'} {shown if rows else ''}".strip()
+        told = f"{counted(len(rows), 'row')} {shown if rows else ''}".strip()
         return Answer({"rows": rows, "ms": round((time.perf_counter() - began) * 1000, 1)}, told)
 
 

@@ -20,6 +20,7 @@ from carbon_platform.cluster.reach import Reach
 from carbon_platform.errors import CheckFailed
 from carbon_platform.expressions import NoValue, WrongExpression
 from carbon_platform.source import Place
+from carbon_platform.wording import counted
 
 _RESERVED = frozenset({"answer", "probe", "secret", "took"})
 
@@ -152,8 +153,7 @@ class StepsCheck(Check):
         except NoValue as error:
             raise CheckFailed("what was seen can't be told", str(error), "correct `evidence` and `detail`") from error
         evidence.setdefault("took_ms", round(milliseconds, 1))
-        number = len(self.parts["steps"])
-        return Passed(detail or f"{number} step{'s' if number > 1 else ''} as expected", evidence)
+        return Passed(detail or f"{counted(len(self.parts['steps']), 'step')} as expected", evidence)
 
 
 _Step = TypeVar("_Step", bound=Step)

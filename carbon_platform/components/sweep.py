@@ -12,7 +12,7 @@ from carbon_platform.components.periodic import as_result, periodic_look, report
 from carbon_platform.errors import Unreachable
 from carbon_platform.healing.sweep import Swept, sweep
 from carbon_platform.health.state import State
-from carbon_platform.inspect.status import statuses
+from carbon_platform.inspect.status import statuses_in
 from carbon_platform.session import shared_session
 from carbon_platform.settings import settings
 from carbon_platform.spec.platform import Platform
@@ -68,7 +68,7 @@ async def _sweep(components: Platform, keys: Sequence[str]) -> tuple[list[Swept]
         async with shared_session(settings()) as session:
             swept = await sweep(components, keys, session, _SETTLE_SECONDS)
             failing = [one.component for one in swept if not one.unknown and not one.healthy]
-            seen = (await statuses(components, failing, settings()))[0] if failing else []
+            seen = await statuses_in(session, components, failing) if failing else []
     except Unreachable as error:
         return [Swept(key, unknown=error.summary) for key in keys], {}
     told = {State.OFF, State.QUARANTINED}

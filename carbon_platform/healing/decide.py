@@ -25,6 +25,7 @@ from carbon_platform.healing.symptoms import DIFFERS, CauseKey, Sign, Symptom, f
 from carbon_platform.health.cause import ADMISSION, SCHEDULING, STORAGE, Kind
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.spec import graph
+from carbon_platform.wording import counted
 
 _SEEN_SECONDS = 5.0
 """Records are read at once; who is at work shows in the cluster, a moment later."""
@@ -258,7 +259,7 @@ def _did_not_help(failed: Sequence[Attempt]) -> str:
         f"{remedy}{f', {number} times' if number > 1 else ''}{f': {result}' if result else ''}"
         for (remedy, result), number in same.items()
     ]
-    return f"{len(failed)} attempt{'s' if len(failed) != 1 else ''} did not help ({'; '.join(each)})"
+    return f"{counted(len(failed), 'attempt')} did not help ({'; '.join(each)})"
 
 
 def _short(result: str) -> str:

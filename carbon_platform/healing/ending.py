@@ -11,6 +11,7 @@ from carbon_platform.healing.view import Write
 from carbon_platform.materialization.remedy import Remedy
 from carbon_platform.records import Materialization, Record
 from carbon_platform.release.history import made_by_others
+from carbon_platform.wording import counted
 
 HEALED = "healed"
 MENDED = "mended by others"
@@ -118,5 +119,5 @@ def _tried(own: Sequence[Tried]) -> str:
     for came, how in _MANNER.items():
         number = sum(attempt.came is came for attempt in own)
         if number:
-            parts.append(f"{number} attempt{'s' if number > 1 else ''} {how}")
+            parts.append(f"{counted(number, 'attempt')} {how}")
     return f"with {', '.join(parts)}," if parts else "with no attempt of Carbon's"
